@@ -1,0 +1,189 @@
+//! One connection, as the rest of the server sees it.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use crate::close::CloseReason;
+use crate::envelope;
+use crate::error::Result;
+use crate::hub::Hub;
+use crate::limits::Limits;
+use crate::operation::Published;
+use crate::outbox::{Outbox, Shape, SubscriptionId};
+use crate::topic::Topic;
+
+/// This is a connection: its outbox, what it subscribed to, and how it is asked to end.
+pub(crate) struct Connection {
+    pub(crate) id: Uuid,
+    pub(crate) opened: SystemTime,
+    pub(crate) outbox: Outbox,
+    memberships: Mutex<Memberships>,
+    ending: Mutex<Option<CloseReason>>,
+    pub(crate) asked_to_end: Notify,
+}
+
+/// This is what a connection is subscribed to, or about to be.
+#[derive(Default)]
+pub(crate) struct Memberships {
+    pub(crate) topics: BTreeMap<Arc<str>, Membership>,
+    pub(crate) has_left: bool,
+}
+
+#[derive(Clone)]
+pub(crate) struct Membership {
+    pub(crate) subscription: SubscriptionId,
+    pub(crate) wire: Arc<str>,
+    /// Whether the topic has yet to come alive.
+    pub(crate) is_pending: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            id: Uuid::new_v4(),
+            opened: SystemTime::now(),
+            outbox: Outbox::new(limits),
+            memberships: Mutex::default(),
+            ending: Mutex::default(),
+            asked_to_end: Notify::new(),
+        }
+    }
+
+    pub(crate) fn memberships(&self) -> MutexGuard<'_, Memberships> {
+        self.memberships.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the connection to end; the first reason stands.
+    pub(crate) fn end(&self, reason: CloseReason) {
+        self.ending.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+        self.asked_to_end.notify_one();
+    }
+
+    pub(crate) fn ending(&self) -> Option<CloseReason> {
+        self.ending.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn topics(&self) -> Vec<String> {
+        let memberships = self.memberships();
+        memberships.topics.values().filter(|held| !held.is_pending).map(|held| held.wire.to_string()).collect()
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// This holds back the frames of the subscriptions that one request makes, until its reply is in the outbox.
+#[derive(Default, Debug)]
+pub(crate) struct Hold(Mutex<Held>);
+
+#[derive(Default, Debug)]
+struct Held {
+    subscriptions: Vec<SubscriptionId>,
+    is_released: bool,
+}
+
+impl Hold {
+    /// Opens a subscription, held back if the reply is still to come.
+    pub(crate) fn open(&self, outbox: &Outbox, subscription: SubscriptionId, shape: Option<Shape>) {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !held.is_released {
+            held.subscriptions.push(subscription);
+        }
+        outbox.open(subscription, !held.is_released, shape);
+    }
+
+    /// Writes the terminal frame, if there is one, and then what was held back.
+    pub(crate) fn release(&self, outbox: &Outbox, terminal: Option<String>) {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.is_released = true;
+        outbox.release(terminal, &held.subscriptions);
+        held.subscriptions.clear();
+    }
+}
+
+/// This is a handle to one connection. It is cheap to clone and may outlive the connection; then it does nothing.
+///
+/// As an argument of an operation it is the connection that the request came from.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) hub: Hub,
+    pub(crate) hold: Option<Arc<Hold>>,
+}
+
+impl Client {
+    /// What names this connection: a random (version 4) UUID.
+    pub fn id(&self) -> Uuid {
+        self.connection.id
+    }
+
+    /// When it connected.
+    pub fn connected_at(&self) -> SystemTime {
+        self.connection.opened
+    }
+
+    /// The topics that it is subscribed to, as clients see them, sorted.
+    pub fn topics(&self) -> Vec<String> {
+        self.connection.topics()
+    }
+
+    /// The hub that it hangs on.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// Subscribes to a topic and waits until it is live. Subscribing twice is harmless.
+    ///
+    /// Within a handler the topic's frames wait until the handler's reply is in the outbox.
+    ///
+    /// # Errors
+    /// `too_many_subscriptions`, or what the topic's source failed with; then nothing is left behind.
+    pub async fn subscribe(&self, topic: &Topic) -> Result<()> {
+        self.hub.subscribe(self, topic, None).await.map(drop)
+    }
+
+    /// Subscribes to a topic, and gets only those updates of type `T` that `wanted` lets through.
+    ///
+    /// The first snapshot always comes. Updates of another type are not filtered.
+    ///
+    /// # Errors
+    /// As [`subscribe`](Self::subscribe).
+    pub async fn subscribe_where<T: 'static>(
+        &self,
+        topic: &Topic,
+        mut wanted: impl FnMut(&T) -> bool + Send + 'static,
+    ) -> Result<()> {
+        let shape: Shape = Box::new(move |value: &(dyn Any + Send + Sync)| value.downcast_ref().is_none_or(&mut wanted));
+        self.hub.subscribe(self, topic, Some(shape)).await.map(drop)
+    }
+
+    /// Ends a subscription; says whether there was one. None of its frames is written any more.
+    pub fn unsubscribe(&self, topic: &Topic) -> bool {
+        self.hub.unsubscribe(&self.connection, topic.key())
+    }
+
+    /// Sends one message to this client alone; says whether the connection still takes messages.
+    pub fn send<E: Published>(&self, value: E::Value) -> bool {
+        let Some((name, payload)) = self.hub.encode::<E>(value) else { return false };
+        if self.connection.memberships().has_left {
+            return false;
+        }
+        self.connection.outbox.push(envelope::update(&name, None, false, &payload));
+        true
+    }
+
+    /// Ends the connection, after what is in its outbox has been written.
+    ///
+    /// `code` is 1000, 1008, 1011 to 1014, or 3000 to 4999; `reason` is for a person, at most 123 bytes.
+    pub fn close(&self, code: u16, reason: impl Into<String>) {
+        self.connection.end(CloseReason::application(code, reason));
+    }
+}

@@ -1,0 +1,50 @@
+//! The runtime of fastws: operations, topics and connections. It knows nothing of AsyncAPI.
+//!
+//! Applications depend on the facade, `fastws`, which adds the attributes and the documents.
+//!
+//! ```text
+//! in :  text → Envelope → Route → Handler → reply ┐
+//!                                                 ├→ outbox → socket
+//! out:  publish → Topic → subscribers ────────────┘
+//! ```
+
+mod check;
+mod client;
+mod close;
+mod connection;
+mod envelope;
+mod error;
+mod extract;
+mod handler;
+mod hub;
+mod limits;
+mod operation;
+mod outbox;
+#[doc(hidden)]
+pub mod private;
+mod router;
+mod schema;
+mod serve;
+mod service;
+mod session;
+mod source;
+pub mod testing;
+mod topic;
+
+pub use client::Client;
+pub use close::{CloseReason, Timeouts};
+pub use error::{BuildError, Detail, Error, ErrorCode, Result};
+pub use extract::{FromMessage, FromTopic, Message, Payload, State};
+pub use handler::{IntoNothing, IntoReply, Needs};
+pub use hub::{ConnectionInfo, Hub, Phase, TopicInfo};
+pub use limits::Limits;
+pub use operation::{Declared, Direction, Operation, Published, Reply, TopicDeclared, TopicPart, TopicRole, TypeSchema};
+pub use router::OperationRouter;
+pub use schema::Schemas;
+pub use serve::{HttpLimits, Serve, serve};
+pub use service::{Builder, FastWs};
+pub use session::{ErrorPolicy, Heartbeat};
+pub use source::{Params, Start, SubscribeRequest, Updates, Wanted};
+pub use topic::{Template, Topic, TopicSpelling};
+
+pub use axum;

@@ -1,0 +1,5 @@
+//! A live trading API on fastws: bars, quotes, trades and order books over one documented
+//! WebSocket.
+
+pub mod market;
+pub mod upstream;
