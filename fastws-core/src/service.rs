@@ -316,6 +316,7 @@ impl Builder {
 
 /// Whatever a client wants to have echoed.
 #[derive(Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "FastwsPing")]
 struct Ping {
     #[serde(flatten)]
     echo: Map<String, Value>,
@@ -323,6 +324,7 @@ struct Ping {
 
 /// What the ping carried, and the server's time.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "FastwsPong")]
 struct Pong {
     #[serde(flatten)]
     echo: Map<String, Value>,

@@ -171,7 +171,7 @@ impl Serde {
         let mut serde = Self::default();
         for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("serde")) {
             let read = attribute.parse_nested_meta(|meta| {
-                let mut text = |into: &mut Option<String>| -> syn::Result<()> {
+                let text = |into: &mut Option<String>| -> syn::Result<()> {
                     if meta.input.peek(syn::token::Paren) {
                         return meta.parse_nested_meta(|side| {
                             let value: LitStr = side.value()?.parse()?;

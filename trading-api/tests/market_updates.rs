@@ -1,6 +1,10 @@
 //! What readers of a market are woken for, and what they see when they are slow.
 
-use once::now_or_never;
+use std::{
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
 use rust_decimal::Decimal;
 use trading_api::market::{Instrument, Level, Limits, Market, OrderBook, Publisher, Resolution, Side, Trade};
 
@@ -43,17 +47,10 @@ macro_rules! ready {
 }
 
 /// Polls a future once.
-mod once {
-    use std::{
-        pin::pin,
-        task::{Context, Poll, Waker},
-    };
-
-    pub(crate) fn now_or_never<T>(future: impl Future<Output = T>) -> Option<T> {
-        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(output) => Some(output),
-            Poll::Pending => None,
-        }
+fn now_or_never<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
     }
 }
 
