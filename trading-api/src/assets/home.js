@@ -1,4 +1,4 @@
-// The home page: a small client of the API that serves it. One WebSocket feeds the table, the chart and the panel of frames.
+// A small client of the API that serves it: one WebSocket feeds the table, the chart and the frames.
 
 const at = (id) => document.getElementById(id);
 const maker = (space) => (name, attributes = {}, ...children) => {
@@ -15,14 +15,13 @@ const svg = maker('http://www.w3.org/2000/svg');
 const ADDRESS = new URL('api/v1/ws', document.baseURI);
 ADDRESS.protocol = ADDRESS.protocol === 'https:' ? 'wss:' : 'ws:';
 const CLOSED = {
-  1000: 'closed normally', 1001: 'the server is going away', 1003: 'the server did not understand a message',
-  1006: 'the server cannot be reached', 1008: 'against the server’s policy', 1009: 'a message was too big',
-  1011: 'the server had an internal error', 1012: 'the server restarts', 1013: 'the server is overloaded',
-  4102: 'this client reads too slowly', 4103: 'the heartbeat was missed', 4104: 'the connection reached its lifespan',
+  1000: 'closed normally', 1001: 'the server is going away', 1003: 'the server did not understand', 1006: 'no connection to the server',
+  1008: 'policy', 1009: 'a message was too big', 1011: 'internal error', 1012: 'the server restarts', 1013: 'the server is overloaded',
+  4102: 'this client reads too slowly', 4103: 'heartbeat missed', 4104: 'lifespan reached',
 };
 const isFinal = (code) => [1000, 1002, 1003, 1007, 1008, 1009].includes(code) || (code >= 4000 && code < 4100);
 const SLOWEST_RETRY_MS = 30_000;
-/** A connection that lasted this long was a good one: the next back-off begins anew. */
+/** After a connection that lasted this long, the back-off begins anew. */
 const GOOD_MS = 5000;
 
 let socket, timer, openedAt, announcedDelay;
@@ -32,7 +31,6 @@ const waiting = new Map();
 
 function connect() {
   clearTimeout(timer);
-  timer = undefined;
   show('connecting', 'Connecting…');
   openedAt = announcedDelay = undefined;
   socket = new WebSocket(ADDRESS);
@@ -51,12 +49,12 @@ function connect() {
 function closed(code, reason) {
   waiting.clear();
   if (chart) chart.isSubscribed = false;
-  const words = code === 1006 && openedAt ? 'the connection was lost' : CLOSED[code] ?? 'closed by the server';
+  const words = CLOSED[code] ?? 'closed by the server';
   const sentence = `Connection ended with ${code}: ${words}${reason ? ` (“${reason}”)` : ''}.`;
   at('trouble').hidden = false;
   if (isFinal(code)) {
     show('stopped', 'Closed');
-    at('trouble-text').textContent = `${sentence} The server asks not to reconnect.`;
+    at('trouble-text').textContent = `${sentence} Not trying again.`;
     return;
   }
   if (openedAt && performance.now() - openedAt > GOOD_MS) attempts = 0;
@@ -78,50 +76,43 @@ function show(state, text) {
   at('content').classList.toggle('stale', state !== 'live');
 }
 
-at('retry').onclick = connect;
-addEventListener('online', () => timer && connect());
+at('retry').onclick = () => socket.readyState === WebSocket.CLOSED && connect();
 
-/** Sends a request; `answered` gets the payload of its reply, `failed` is called for an error. */
-function request(type, payload, answered, failed) {
+/** Sends a request if there is a connection; `answered` gets the payload of its reply. */
+function request(type, payload, answered) {
   if (socket?.readyState !== WebSocket.OPEN) return false;
   const id = String(++lastId);
   const text = JSON.stringify({ type, id, payload });
-  waiting.set(id, { answered, failed });
+  waiting.set(id, answered);
   socket.send(text);
   record('sent', text);
   return true;
 }
 
 function receive(text) {
-  let frame;
-  try {
-    frame = JSON.parse(text);
-  } catch {
-    return notify('The server sent a frame that is no JSON.', true);
-  }
+  const frame = JSON.parse(text);
   const { type, id, topic, payload } = frame;
   record('received', text, frame);
-  const asked = waiting.get(id);
+  const answered = waiting.get(id);
   waiting.delete(id);
   if (type === 'error') {
-    asked?.failed?.(payload);
     const details = (payload.details ?? []).map(({ path, message }) => `${path} ${message}`);
-    notify(`${payload.operation ? `${payload.operation}: ` : ''}${payload.code}: ${[payload.message, ...details].join('; ')}`, true);
-  } else if (asked) {
-    asked.answered?.(payload);
+    notify(`${payload.code}: ${[payload.message, ...details].join('; ')}`, true);
+  } else if (answered) {
+    answered(payload);
   } else if (type === 'quotes.update') {
     quote(payload);
   } else if (type === 'bars.update') {
     if (chart && topic === chart.topic) live(payload);
   } else if (type === 'system.notification') {
-    notify(`${iso(payload.timestamp).slice(11, 19)} UTC: ${payload.message}`);
+    notify(`${iso(payload.timestamp ?? Date.now()).slice(11, 19)} UTC: ${payload.message}`);
   } else if (type === 'draining') {
     announcedDelay = payload.retry_after_ms;
-    notify('The server is about to restart; this page will reconnect.');
+    notify('The server is about to restart.');
   }
 }
 
-/** Shows a banner; the same words again bring no second one. */
+/** Shows a banner, once for the same words. */
 function notify(text, isError = false) {
   const notices = at('notices');
   if ([...notices.children].some((notice) => notice.firstChild.textContent === text)) return;
@@ -139,43 +130,43 @@ const quoted = new Set();
 const changed = new Set();
 const MOST_QUOTES = 100;
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
-const compact = new Intl.NumberFormat('en', { notation: 'compact', minimumFractionDigits: 2, maximumFractionDigits: 2 });
+const compact = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 2 });
 const iso = (time) => new Date(time).toISOString();
 
-/** A replay lists its symbols as it goes, so the list is asked for again: soon while it is empty, seldom after. */
+/** A replay lists its symbols as it goes, so it is asked again: soon while the list is empty, seldom after. */
 async function list() {
   try {
     const found = await read('search', { query: '', type: '', exchange: '', limit: MOST_QUOTES });
     found.filter(({ symbol }) => !instruments.has(symbol)).slice(0, MOST_QUOTES - instruments.size).forEach(add);
-    at('list-state').textContent = 'No instrument is listed yet; asking again…';
+    at('list-state').textContent = 'No instrument is listed yet…';
     at('list-state').hidden = instruments.size > 0;
     subscribeQuotes();
     if (!chart && instruments.size) choose(instruments.keys().next().value);
   } catch (error) {
-    at('list-state').textContent = `The instruments cannot be read: ${error.message}. Asking again…`;
+    at('list-state').textContent = `The instruments cannot be read: ${error.message}.`;
   }
   setTimeout(list, instruments.size ? 20_000 : 2000);
 }
 
 async function read(path, parameters) {
-  const response = await fetch(new URL(`api/v1/datafeed/${path}?${new URLSearchParams(parameters)}`, document.baseURI));
+  const response = await fetch(`api/v1/datafeed/${path}?${new URLSearchParams(parameters)}`);
   if (!response.ok) throw new Error(`the server answered ${response.status}`);
   return response.json();
 }
 
 function add({ symbol, description, exchange }) {
-  const button = html('button', { type: 'button', 'aria-pressed': 'false' }, html('b', {}, symbol), html('small', {}, `${description} · ${exchange}`));
+  const about = `${description} · ${exchange}`;
+  const button = html('button', { type: 'button', 'aria-pressed': 'false' }, html('b', {}, symbol), html('small', {}, about));
   const cells = ['last', 'wide', '', 'wide', 'wide', 'middle'].map((name) => html('td', { class: name }, '–'));
   const row = html('tr', {}, html('th', { scope: 'row' }, button), ...cells);
   row.onclick = () => choose(symbol);
-  instruments.set(symbol, { symbol, description, exchange, row, button, cells, digits: 0, flashedAt: 0 });
+  instruments.set(symbol, { symbol, about, row, button, cells, digits: 0, flashedAt: 0 });
   document.querySelector('#instruments tbody').append(row);
 }
 
 function subscribeQuotes() {
   const symbols = [...instruments.keys()].filter((symbol) => !quoted.has(symbol));
-  if (!symbols.length || !request('quotes.subscribe', { symbols }, undefined, () => symbols.forEach((symbol) => quoted.delete(symbol)))) return;
-  symbols.forEach((symbol) => quoted.add(symbol));
+  if (symbols.length) request('quotes.subscribe', { symbols }, () => symbols.forEach((symbol) => quoted.add(symbol)));
 }
 
 function quote(payload) {
@@ -193,8 +184,7 @@ function notePrices(instrument, prices) {
 }
 
 function decimals(number) {
-  const [, fraction = '', exponent = 0] = /^-?\d+(?:\.(\d+))?(?:e(-?\d+))?$/.exec(String(number)) ?? [];
-  return Math.min(10, Math.max(0, fraction.length - exponent));
+  return number.toFixed(8).replace(/0+$/, '').split('.')[1].length;
 }
 
 function paintRow(instrument) {
@@ -202,14 +192,14 @@ function paintRow(instrument) {
   const { lp, ch, chp, bid, ask, volume } = instrument.quote;
   const way = ch > 0 ? 'up' : ch < 0 ? 'down' : '';
   const texts = [price(lp, digits), signed(ch, digits), `${signed(chp, 2)} %`, price(bid, digits), price(ask, digits), compact.format(volume)];
-  texts.forEach((text, i) => cells[i].textContent !== text && (cells[i].textContent = text));
+  texts.forEach((text, i) => (cells[i].textContent = text));
   cells[1].className = `wide ${way}`;
   cells[2].className = way;
   instrument.shown = lp;
   const now = performance.now();
   if (shown === undefined || shown === lp || calm.matches || now - instrument.flashedAt < 500) return;
   instrument.flashedAt = now;
-  cells[0].animate({ backgroundColor: [`color-mix(in srgb, var(--${lp > shown ? 'up' : 'down'}) 22%, transparent)`, 'transparent'] }, { duration: 700, easing: 'ease-out' });
+  cells[0].animate({ backgroundColor: [`color-mix(in srgb, var(--${lp > shown ? 'up' : 'down'}) 22%, transparent)`, 'transparent'] }, { duration: 700 });
 }
 
 function price(value, digits) {
@@ -224,7 +214,6 @@ function signed(value, digits) {
 
 const RESOLUTIONS = { 1: ['1m', 60], 5: ['5m', 300], 15: ['15m', 900], 30: ['30m', 1800], 60: ['1h', 3600], 240: ['4h', 14_400], D: ['1D', 86_400], W: ['1W', 604_800] };
 const CANDLES = 90;
-const MOST_BARS = 300;
 const DAY = 86_400_000;
 /** Weeks begin on Monday, and the first Monday was the fifth day of 1970. */
 const MONDAY = 4 * DAY;
@@ -247,19 +236,15 @@ function choose(symbol) {
     instrument.row.classList.toggle('chosen', instrument.symbol === symbol);
     instrument.button.ariaPressed = String(instrument.symbol === symbol);
   }
-  const { description, exchange } = instruments.get(symbol);
   at('chart-title').textContent = symbol;
-  at('chart-about').textContent = `${description} · ${exchange}`;
+  at('chart-about').textContent = `${instruments.get(symbol).about} · UTC`;
   openChart(symbol, document.querySelector('#resolutions :checked').value);
 }
 
 function openChart(symbol, resolution) {
-  const before = chart;
-  const isSame = before?.symbol === symbol && before.resolution === resolution;
-  if (before?.isSubscribed) request('bars.unsubscribe', { symbol: before.symbol, resolution: before.resolution });
-  const view = { symbol, resolution, bars: isSame ? before.bars : [], early: [], state: 'Loading…' };
-  chart = view;
-  view.isSubscribed = request('bars.subscribe', { symbol, resolution }, ({ topic }) => (view.topic = topic), () => (view.isSubscribed = false));
+  if (chart?.isSubscribed) request('bars.unsubscribe', { symbol: chart.symbol, resolution: chart.resolution });
+  const view = (chart = { symbol, resolution, bars: [], early: [], state: 'Loading…' });
+  view.isSubscribed = request('bars.subscribe', { symbol, resolution }, ({ topic }) => (view.topic = topic));
   loadHistory(view);
   redraw();
 }
@@ -287,7 +272,6 @@ async function loadHistory(view) {
 function live(bar) {
   place(chart.bars, bar);
   chart.early?.push(bar);
-  if (chart.bars.length > MOST_BARS) chart.bars.shift();
   redraw();
 }
 
@@ -306,36 +290,30 @@ new ResizeObserver(redraw).observe(at('plot'));
 function draw() {
   const { width, height } = at('plot').getBoundingClientRect();
   const instrument = instruments.get(chart.symbol);
-  const resolution = RESOLUTIONS[chart.resolution][0];
   at('chart-state').textContent = chart.bars.length ? '' : chart.state;
-  if (!chart.bars.length || width < 100) {
-    canvas.setAttribute('aria-label', `${chart.symbol}: no candles`);
-    canvas.replaceChildren();
-    at('reading').replaceChildren();
-    return;
-  }
-  notePrices(instrument, chart.bars.slice(-3).flatMap(({ open, high, low, close }) => [open, high, low, close]));
+  canvas.replaceChildren();
+  at('reading').replaceChildren();
+  const bars = chart.bars.slice(-Math.min(CANDLES, Math.floor(width / 5.5)));
+  canvas.setAttribute('aria-label', `${chart.symbol}: ${bars.length} candles of ${RESOLUTIONS[chart.resolution][0]}`);
+  if (!bars.length) return;
+  const last = bars.at(-1);
+  notePrices(instrument, bars.flatMap(({ high, low }) => [high, low]));
   const { digits } = instrument;
-  const widest = Math.max(...chart.bars.slice(-CANDLES).map((bar) => price(bar.high, digits).length));
-  const right = width - widest * 6.6 - 14;
+  const right = width - price(last.close, digits).length * 6.6 - 18;
   const bottom = height - 20;
-  const bars = chart.bars.slice(-Math.min(CANDLES, Math.floor(right / 4.5)));
   const slot = Math.min(18, right / bars.length);
   const top = Math.max(...bars.map((bar) => bar.high));
   const low = Math.min(...bars.map((bar) => bar.low));
-  const span = top - low || top * 0.001 || 1;
-  const floor = bottom - height * 0.16;
+  const span = top - low || 1;
   const x = (i) => right - (bars.length - i - 0.5) * slot;
-  const y = (value) => 10 + ((top - value) / span) * (floor - 16);
+  const y = (value) => 10 + ((top - value) / span) * (height * 0.84 - 36);
 
-  const parts = [];
-  const last = bars.at(-1);
   const level = crisp(y(last.close));
+  const parts = timeMarks(bars, x, slot, bottom);
   for (const value of niceValues(low, top, 10 ** -digits)) {
     parts.push(svg('line', { class: 'grid', x1: 0, x2: right, y1: crisp(y(value)), y2: crisp(y(value)) }));
     if (Math.abs(y(value) - level) > 14) parts.push(svg('text', { x: right + 7, y: y(value) + 4 }, price(value, digits)));
   }
-  parts.push(...timeMarks(bars, x, slot, bottom));
 
   const paths = { up: '', down: '' };
   const volumes = { up: '', down: '' };
@@ -347,8 +325,7 @@ function draw() {
     const left = crisp(middle - body / 2);
     const [from, to] = [y(Math.max(open, close)), y(Math.min(open, close))].map(crisp);
     paths[way] += `M${middle} ${y(high).toFixed(1)}V${y(low).toFixed(1)}M${left} ${from}h${body}V${to}h${-body}z`;
-    const tall = (volume / most) * height * 0.13;
-    volumes[way] += `M${left - 0.5} ${bottom}h${body + 1}v${-tall.toFixed(1)}h${-body - 1}z`;
+    volumes[way] += `M${left - 0.5} ${bottom}h${body + 1}v${((-volume / most) * height * 0.13).toFixed(1)}h${-body - 1}z`;
   });
   for (const way of ['up', 'down']) {
     parts.push(svg('path', { class: `volume ${way}`, d: volumes[way] }), svg('path', { class: `candles ${way}`, d: paths[way] }));
@@ -360,12 +337,10 @@ function draw() {
     svg('rect', { class: way, x: right + 2, y: level - 9, width: width - right - 4, height: 18, rx: 4 }),
     svg('text', { class: 'tag', x: right + 7, y: level + 4 }, price(last.close, digits)),
   );
-  canvas.replaceChildren(...parts);
+  canvas.append(...parts);
   canvas.setAttribute('viewBox', `0 0 ${width} ${height}`);
-  const isIntraday = RESOLUTIONS[chart.resolution][1] < 86_400;
-  const values = ['open', 'high', 'low', 'close'].map((name) => [name[0].toUpperCase(), price(last[name], digits)]);
-  const reading = [['UTC', iso(last.time).slice(0, isIntraday ? 16 : 10).replace('T', ' ')], ...values, ['V', compact.format(last.volume)]];
-  canvas.setAttribute('aria-label', `${chart.symbol}, ${resolution}, ${bars.length} candles, the last closed at ${price(last.close, digits)}`);
+  const reading = ['open', 'high', 'low', 'close'].map((name) => [name[0], price(last[name], digits)]);
+  reading.push(['v', compact.format(last.volume)]);
   at('reading').replaceChildren(...reading.map(([name, text]) => html('div', {}, html('dt', {}, name), html('dd', {}, text))));
 }
 
@@ -374,14 +349,12 @@ function niceValues(low, high, finest) {
   const rough = (high - low || finest) / 5;
   const unit = 10 ** Math.floor(Math.log10(rough));
   const step = Math.max(finest, unit * [1, 2, 5, 10].find((factor) => unit * factor >= rough));
-  const values = [];
-  for (let i = Math.ceil(low / step); i * step <= high && values.length < 12; i++) values.push(i * step);
-  return values;
+  const first = Math.ceil(low / step);
+  return Array.from({ length: Math.max(0, Math.floor(high / step) - first + 1) }, (_, i) => (first + i) * step);
 }
 
 function timeMarks(bars, x, slot, bottom) {
-  const each = (RESOLUTIONS[chart.resolution][1] * 1000) / slot;
-  const step = STEPS.find((step) => step / each >= 58) ?? STEPS.at(-1);
+  const step = STEPS.find((step) => (step / RESOLUTIONS[chart.resolution][1] / 1000) * slot >= 58) ?? STEPS.at(-1);
   const marks = [];
   let free = 14;
   bars.forEach(({ time }, i) => {
@@ -415,10 +388,10 @@ function repaint() {
 
 /* Frames */
 
-/** Requests and replies keep places of their own, so that a busy market does not push them out. */
+/** Requests and replies have places of their own: updates do not push them out. */
 const PLACES = { dialogue: 4, updates: 8 };
 const SHOW_EVERY_MS = 300;
-/** Nobody reads a hundred frames a second: of each kind of update, one is shown in this time. */
+/** Nobody reads a hundred frames a second, so one update of a kind is shown in this time. */
 const SAMPLE_MS = 450;
 const TOKENS = /("(?:[^"\\]|\\.)*")(:)?|-?\d[\d.eE+-]*|true|false|null/g;
 const frames = { dialogue: [], updates: [] };
@@ -428,13 +401,14 @@ let countedBefore = 0;
 
 function record(way, text, frame) {
   counted++;
-  const isUpdate = frame?.topic !== undefined;
-  const now = performance.now();
-  const sample = `${frame?.type} ${frame?.snapshot}`;
-  if (isUpdate && now - (sampledAt.get(sample) ?? -SAMPLE_MS) < SAMPLE_MS) return;
-  if (isUpdate) sampledAt.set(sample, now);
-  const kind = isUpdate ? 'updates' : 'dialogue';
-  frames[kind].push({ way, text, time: Date.now(), isError: frame?.type === 'error' });
+  const time = Date.now();
+  const kind = frame?.topic ? 'updates' : 'dialogue';
+  if (frame?.topic) {
+    const sample = `${frame.type} ${frame.snapshot}`;
+    if (time - sampledAt.get(sample) < SAMPLE_MS) return;
+    sampledAt.set(sample, time);
+  }
+  frames[kind].push({ way, text, time });
   if (frames[kind].length > PLACES[kind]) frames[kind].shift();
 }
 
@@ -444,14 +418,13 @@ setInterval(() => {
 }, 1000);
 
 setInterval(() => {
-  if (isPaused()) return;
   const ordered = [...frames.dialogue, ...frames.updates].sort((one, other) => one.time - other.time);
-  at('frames').replaceChildren(...ordered.map(frameItem));
+  if (!isPaused()) at('frames').replaceChildren(...ordered.map(frameItem));
 }, SHOW_EVERY_MS);
 
-function frameItem({ way, text, time, isError }) {
+function frameItem({ way, text, time }) {
   const arrow = html('span', { class: 'arrow', role: 'img', 'aria-label': way }, way === 'sent' ? '→' : '←');
-  return html('li', { class: isError ? `${way} failed` : way }, arrow, html('time', {}, iso(time).slice(11, 23)), html('code', {}, ...coloured(text)));
+  return html('li', { class: way }, arrow, html('time', {}, iso(time).slice(11, 23)), html('code', {}, ...coloured(text)));
 }
 
 function coloured(text) {

@@ -13,7 +13,7 @@ use crate::market::{self, Instrument, Market};
 pub struct QuotesSubscription {
     /// The instruments' symbols.
     #[serde(default)]
-    #[garde(length(min = 1, max = 100), inner(inner(length(min = 1, max = 32))))]
+    #[garde(length(min = 1, max = 100), inner(length(min = 1, max = 32)))]
     symbols: Option<Vec<String>>,
     /// The instrument's symbol.
     #[serde(default)]
