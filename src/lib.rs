@@ -56,9 +56,9 @@ pub use fastws_asyncapi::AsyncApi;
 #[doc(hidden)]
 pub use fastws_core::private;
 pub use fastws_core::{
-    BuildError, Builder, Client, CloseReason, ConnectionInfo, Detail, Direction, Error, ErrorCode, ErrorPolicy, FastWs,
-    FromMessage, FromTopic, Heartbeat, HttpLimits, Hub, IntoNothing, IntoReply, Limits, Message, Needs, Operation,
-    OperationRouter, Params, Payload, Phase, Published, Reply, Result, Schemas, Serve, Start, State, SubscribeRequest,
+    BuildError, Builder, Client, CloseReason, ConnectionInfo, Detail, Direction, Error, ErrorCode, ErrorPolicy, Failure, FastWs,
+    FromMessage, FromTopic, Heartbeat, HttpLimits, Hub, Inbound, IntoNothing, IntoReply, Limits, Message, Needs, Operation,
+    OperationRouter, Outbound, Params, Payload, Phase, Published, Reply, Result, Schemas, Serve, Start, State, SubscribeRequest,
     Template, Timeouts, Topic, TopicDeclared, TopicInfo, TopicPart, TopicRole, TopicSpelling, Updates, Wanted, axum,
     serve, testing,
 };

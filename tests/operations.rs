@@ -101,12 +101,14 @@ async fn all_wrong_fields_are_reported_at_once() {
     let error = client.request("strict", wrong).await.expect_err("two wrong fields");
     assert_eq!(error["code"], "invalid_payload");
     assert_eq!(error["operation"], "strict");
-    let paths: Vec<_> = error["details"].as_array().expect("details").iter().map(|detail| detail["path"].clone()).collect();
+    let paths: Vec<_> =
+        error["details"].as_array().expect("details").iter().map(|detail| detail["path"].clone()).collect();
     assert_eq!(paths, ["/value", "/name"]);
 
     let wrong = json!({"value":1,"name":"längé","inner":{"maxSize":11,"tags":["ok","längre"]}});
     let error = client.request("strict", wrong).await.expect_err("three broken constraints");
-    let paths: Vec<_> = error["details"].as_array().expect("details").iter().map(|detail| detail["path"].clone()).collect();
+    let paths: Vec<_> =
+        error["details"].as_array().expect("details").iter().map(|detail| detail["path"].clone()).collect();
     assert_eq!(paths, ["/name", "/inner/maxSize", "/inner/tags/1"]);
 
     let fine = json!({"value":1,"name":"läng","inner":null});

@@ -169,7 +169,7 @@ struct Message<'a> {
     /// The payload's schema.
     payload: Option<Value>,
     needs_payload: bool,
-    example: Option<&'a Value>,
+    example: Option<Value>,
     members: Vec<Member>,
     extensions: Vec<(&'static str, Value)>,
 }
@@ -221,7 +221,7 @@ impl<'a> Writer<'a> {
             is_deprecated: operation.deprecated,
             payload: operation.payload.clone(),
             needs_payload: self.requires_payload(operation),
-            example: operation.example.as_ref(),
+            example: operation.example.clone(),
             members: Vec::new(),
             extensions: Vec::new(),
         };
@@ -267,7 +267,7 @@ impl<'a> Writer<'a> {
                 is_deprecated: operation.deprecated,
                 payload: Some(reply.payload.clone()),
                 needs_payload: true,
-                example: reply.example.as_ref(),
+                example: reply.example.clone().or_else(|| self.example_confirmation(operation)),
                 members: vec![self.id_member()],
                 extensions: Vec::new(),
             };
@@ -292,10 +292,11 @@ impl<'a> Writer<'a> {
             "Error",
             "A request was refused, or something that the client subscribed to failed.",
             payload,
-            &example,
+            example,
             vec![id, topic],
         );
-        if ws.operations().iter().any(|operation| operation.topic.is_some()) {
+        let first_topic = ws.operations().iter().find_map(|operation| operation.topic.as_ref());
+        if let Some(role) = first_topic {
             let payload = self.named(
                 "UnsubscribedPayload",
                 json!({
@@ -310,8 +311,8 @@ impl<'a> Writer<'a> {
             );
             let example = json!({ "code": "topic_ended", "resubscribe": false });
             let summary = "The server has ended a subscription.";
-            let topic = Member::topic("The topic.", "bars:AAPL:1");
-            self.notice("unsubscribed", "Unsubscribed", summary, Some(payload), &example, vec![topic]);
+            let topic = Member::topic("The topic.", self.example_topic(&role.template));
+            self.notice("unsubscribed", "Unsubscribed", summary, Some(payload), example, vec![topic]);
         }
         if ws.timeouts().lifespan.is_some() {
             let payload = self.named(
@@ -328,7 +329,7 @@ impl<'a> Writer<'a> {
             );
             let example = json!({ "deadline_ms": 30000, "retry_after_ms": 0 });
             let summary = "The connection will be closed soon; connect again.";
-            self.notice("draining", "Draining", summary, Some(payload), &example, Vec::new());
+            self.notice("draining", "Draining", summary, Some(payload), example, Vec::new());
         }
         self.from_client.sort();
         self.from_server.sort();
@@ -340,7 +341,7 @@ impl<'a> Writer<'a> {
         title: &str,
         summary: &str,
         payload: Option<Value>,
-        example: &Value,
+        example: Value,
         members: Vec<Member>,
     ) {
         let message = Message {
@@ -482,7 +483,7 @@ impl<'a> Writer<'a> {
         is_valid: &dyn Fn(&Value) -> bool,
     ) -> Vec<Value> {
         let components: Map<_, _> = self.schemas.clone().into_iter().collect();
-        let payloads = match (message.example, payload) {
+        let payloads = match (&message.example, payload) {
             (Some(given), _) => vec![Some(given.clone())],
             (None, Some(payload)) => examples(payload, &components).into_iter().map(Some).collect(),
             (None, None) => vec![None],
@@ -550,6 +551,21 @@ impl<'a> Writer<'a> {
     /// Whether the operation refuses a message without a payload.
     fn requires_payload(&self, operation: &Operation) -> bool {
         operation.direction == Direction::Recv || self.ws.check_payload(&operation.name, &Value::Null).is_err()
+    }
+
+    /// What the reply to a topic's subscribe or unsubscribe says.
+    fn example_confirmation(&self, operation: &Operation) -> Option<Value> {
+        let role = operation.topic.as_ref()?;
+        let components: Map<_, _> = self.schemas.clone().into_iter().collect();
+        let mut example = examples(&operation.reply.as_ref()?.payload, &components).into_iter().next()?;
+        let topic = self.example_topic(&role.template);
+        let done = if role.part == TopicPart::Subscribe { "Subscribed to" } else { "Unsubscribed from" };
+        example["message"] = format!("{done} {topic}").into();
+        if example.get("topics").is_some() {
+            example["topics"] = json!([topic]);
+        }
+        example["topic"] = topic.into();
+        Some(example)
     }
 
     /// A topic with its fields filled in from the subscribe request's example.

@@ -1,6 +1,6 @@
 //! What stands within the parentheses of an attribute, with the place of each word.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
@@ -13,6 +13,8 @@ use crate::item::Kind;
 pub(crate) struct Args {
     pub(crate) name: Option<LitStr>,
     pub(crate) reply: Option<LitStr>,
+    /// Whether a reply was named at all, be it wrongly.
+    pub(crate) has_reply: bool,
     pub(crate) service: Option<LitStr>,
     pub(crate) summary: Option<LitStr>,
     pub(crate) description: Option<LitStr>,
@@ -38,6 +40,11 @@ impl Mistakes {
 
     pub(crate) fn at(&mut self, span: Span, sentence: impl std::fmt::Display) {
         self.add(syn::Error::new(span, sentence));
+    }
+
+    /// Notes a mistake that spans all of `tokens`.
+    pub(crate) fn on(&mut self, tokens: impl quote::ToTokens, sentence: impl std::fmt::Display) {
+        self.add(syn::Error::new_spanned(tokens, sentence));
     }
 
     /// The mistakes as `compile_error!`s; `None` when there are none.
@@ -76,53 +83,68 @@ impl Args {
     }
 
     fn read(&mut self, kind: Kind, input: ParseStream<'_>, mistakes: &mut Mistakes) {
+        let is_pair = input.peek(Ident::peek_any) && input.peek2(Token![=]);
         if input.peek(LitStr) {
             self.name = input.parse().ok();
         } else {
             let example = kind.example();
-            mistakes.at(input.span(), format!("the first argument is the name, for example `#[{kind}({example})]`"));
+            mistakes.at(input.span(), format!("the first argument is the name, as in `#[{kind}({example})]`"));
+            if !is_pair {
+                skip_to_comma(input);
+            }
         }
         let mut seen: Vec<Ident> = Vec::new();
+        let mut is_first = self.name.is_none() && is_pair;
         while !input.is_empty() {
-            if self.name.is_some() || !seen.is_empty() {
-                if let Err(error) = input.parse::<Token![,]>() {
-                    return skip(input, mistakes, error);
-                }
-                if input.is_empty() {
-                    return;
+            if !std::mem::take(&mut is_first) && input.parse::<Option<Token![,]>>().is_ok_and(|comma| comma.is_none()) {
+                mistakes.add(input.error("expected `,`"));
+                if !input.peek(Ident::peek_any) {
+                    skip_to_comma(input);
+                    continue;
                 }
             }
-            match input.call(Ident::parse_any) {
-                Ok(key) => {
-                    if seen.contains(&key) {
-                        mistakes.at(key.span(), format!("`{key}` is given twice"));
-                    }
-                    seen.push(key.clone());
-                    if let Err(error) = self.read_value(kind, &key, input) {
-                        return skip(input, mistakes, error);
-                    }
-                }
-                Err(_) => return skip(input, mistakes, input.error(format!("expected one of: {}", kind.keys().join(", ")))),
+            if input.is_empty() {
+                return;
+            }
+            if let Err(error) = self.read_pair(kind, &mut seen, input) {
+                mistakes.add(error);
+                skip_to_comma(input);
             }
         }
     }
 
-    fn read_value(&mut self, kind: Kind, key: &Ident, input: ParseStream<'_>) -> syn::Result<()> {
+    fn read_pair(&mut self, kind: Kind, seen: &mut Vec<Ident>, input: ParseStream<'_>) -> syn::Result<()> {
+        let keys = kind.keys().join(", ");
+        let key = input.call(Ident::parse_any).map_err(|_| input.error(format!("expected one of: {keys}")))?;
         let word = key.to_string();
         if !kind.keys().contains(&word.as_str()) {
-            let keys = kind.keys().join(", ");
             return Err(syn::Error::new(key.span(), format!("`#[{kind}]` has no key `{word}`; it has: {keys}")));
         }
+        if seen.contains(&key) {
+            return Err(syn::Error::new(key.span(), format!("`{word}` is given twice: remove one")));
+        }
+        seen.push(key.clone());
         if word == "concurrent" {
             self.is_concurrent = true;
-            return Ok(());
+            return match input.peek(Token![=]) {
+                true => Err(input.error("`concurrent` stands alone, without a value")),
+                false => Ok(()),
+            };
         }
-        input.parse::<Token![=]>()?;
+        self.has_reply |= word == "reply";
+        if !input.peek(Token![=]) {
+            return Err(syn::Error::new(key.span(), format!("`{word}` has a value: write `{}`", sample(&word))));
+        }
+        let equals = input.parse::<Token![=]>()?;
+        if input.is_empty() || input.peek(Token![,]) {
+            return Err(syn::Error::new(equals.span, format!("a value is missing: write `{}`", sample(&word))));
+        }
+        let text = || input.parse().map_err(|_| input.error(format!("expected text: write `{}`", sample(&word))));
         match word.as_str() {
-            "reply" => self.reply = Some(input.parse()?),
-            "service" => self.service = Some(input.parse()?),
-            "summary" => self.summary = Some(input.parse()?),
-            "description" => self.description = Some(input.parse()?),
+            "reply" => self.reply = Some(text()?),
+            "service" => self.service = Some(text()?),
+            "summary" => self.summary = Some(text()?),
+            "description" => self.description = Some(text()?),
             "tags" => self.tags = input.parse::<Tags>()?.0,
             "request" => self.request = Some(input.parse()?),
             "shape" => self.shape = Some(input.parse()?),
@@ -133,21 +155,30 @@ impl Args {
     }
 }
 
-/// Notes an error and passes over the rest, which would only repeat it.
-fn skip(input: ParseStream<'_>, mistakes: &mut Mistakes, error: syn::Error) {
-    mistakes.add(error);
-    // Reading whatever is left as tokens cannot fail.
-    let _ = input.parse::<TokenStream>();
+/// How a key is written.
+fn sample(key: &str) -> String {
+    match key {
+        "tags" => "tags = [\"market data\"]".into(),
+        "request" => "request = Subscriptions".into(),
+        "shape" => "shape = wanted_by".into(),
+        "example" | "reply_example" | "update_example" => format!("{key} = {{\"symbol\": \"AAPL\"}}"),
+        _ => format!("{key} = \"…\""),
+    }
+}
+
+/// Passes over what belongs to a mistake that was noted.
+fn skip_to_comma(input: ParseStream<'_>) {
+    while !input.is_empty() && !input.peek(Token![,]) {
+        // One token can be read where there is one.
+        let _ = input.parse::<TokenTree>();
+    }
 }
 
 /// The tokens up to the next comma: JSON in the form of `serde_json::json!`.
 fn json(input: ParseStream<'_>) -> syn::Result<TokenStream> {
-    if input.is_empty() || input.peek(Token![,]) {
-        return Err(input.error("expected JSON, for example `{\"symbol\": \"AAPL\"}`"));
-    }
     let mut tokens = TokenStream::new();
     while !input.is_empty() && !input.peek(Token![,]) {
-        tokens.extend([input.parse::<proc_macro2::TokenTree>()?]);
+        tokens.extend([input.parse::<TokenTree>()?]);
     }
     Ok(tokens)
 }

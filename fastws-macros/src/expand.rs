@@ -3,23 +3,48 @@
 use proc_macro_crate::{FoundCrate, crate_name};
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
-use syn::{Ident, LitStr};
+use syn::spanned::Spanned;
+use syn::{Ident, ItemFn, LitStr, ReturnType, Type};
 
 use crate::args::{Args, Mistakes};
 use crate::item::{self, Kind, Operation, is_result};
 
 /// Expands `#[send]`, `#[recv]` or `#[topic]`.
-pub(crate) fn operation(kind: Kind, arguments: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn operation(kind: Kind, arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let mut mistakes = Mistakes::default();
     let args = Args::parse(kind, arguments, &mut mistakes);
     let had_mistakes = mistakes.0.is_some();
-    let checked = match item::parse(kind, item.clone(), &mut mistakes) {
+    let function = item::parse(kind, item.clone(), &mut mistakes);
+    let checked = match function.clone() {
         Some(function) => item::check(kind, args, function, &mut mistakes).filter(|_| !had_mistakes),
         None => None,
     };
     match (checked, mistakes.into_tokens()) {
         (Some(operation), None) => declare(&operation),
-        (_, errors) => quote! { #item #errors },
+        (_, errors) => {
+            let twin = function.as_ref().map(stand_in);
+            quote! { #item #twin #errors }
+        }
+    }
+}
+
+/// The twin of a function with mistakes, so that naming it elsewhere is not one more. It cannot run: nothing compiles.
+fn stand_in(function: &ItemFn) -> TokenStream {
+    if function.sig.receiver().is_some() {
+        return TokenStream::new();
+    }
+    let root = root();
+    let (visibility, twin) = (&function.vis, &function.sig.ident);
+    quote! {
+        #[doc(hidden)]
+        #[allow(non_camel_case_types, dead_code, unreachable_pub)]
+        #visibility enum #twin {}
+
+        impl #root::Declared for #twin {
+            fn declaration() -> #root::Declaration {
+                ::core::panic!()
+            }
+        }
     }
 }
 
@@ -47,6 +72,7 @@ fn declare(operation: &Operation) -> TokenStream {
     let Operation { function, is_deprecated, .. } = operation;
     let (visibility, twin) = (&function.vis, &function.sig.ident);
     let about = about(operation, &root);
+    let checks = checks(operation, &root);
     let (declaration, traits) = match operation.kind {
         Kind::Send => (send(operation, &root), TokenStream::new()),
         Kind::Recv => (quote! { #root::recv::<Self>(#about) }, recv(operation, &root)),
@@ -55,7 +81,7 @@ fn declare(operation: &Operation) -> TokenStream {
     let declaration = match operation.kind {
         Kind::Send => quote! { #root::send::<Self>(#about, #declaration) },
         Kind::Recv => declaration,
-        Kind::Topic => quote! { #root::topic(#about, #declaration) },
+        Kind::Topic => topic_declaration(operation, &about, &declaration, &root),
     };
     let allow_deprecated = is_deprecated.then(|| quote! { #[allow(deprecated)] });
     quote! {
@@ -68,6 +94,7 @@ fn declare(operation: &Operation) -> TokenStream {
         #allow_deprecated
         impl #root::Declared for #twin {
             fn declaration() -> #root::Declaration {
+                #checks
                 #declaration
             }
         }
@@ -114,41 +141,79 @@ fn about(operation: &Operation, root: &TokenStream) -> TokenStream {
     }
 }
 
-/// The call that turns a function into a handler, with its arguments' types written out so that a wrong one is pointed
-/// at.
+/// Calls that compile only where each type is what it has to be, so that the compiler points at the one that is not.
+fn checks(operation: &Operation, root: &TokenStream) -> TokenStream {
+    let Operation { arguments, args, params, .. } = operation;
+    match operation.kind {
+        Kind::Send => {
+            let (output, kind) = output(operation, root);
+            let check = match args.reply {
+                Some(_) => quote! { #root::output::<#output, #kind>(); },
+                None => quote! { #root::no_output::<#output>(); },
+            };
+            // `impl Trait` cannot be written here.
+            let check = if is_opaque(&operation.function.sig.output) { TokenStream::new() } else { check };
+            quote! { #(#root::argument::<#arguments>();)* #check }
+        }
+        Kind::Recv => TokenStream::new(),
+        Kind::Topic => {
+            let request =
+                args.request.as_ref().or(params.as_ref()).map(|request| quote! { #root::request::<#request>(); });
+            quote! { #(#root::topic_argument::<#arguments>();)* #request }
+        }
+    }
+}
+
+/// What the function returns, and the marker that tells a reply from a `Result` of one.
+fn output(operation: &Operation, root: &TokenStream) -> (TokenStream, TokenStream) {
+    match &operation.function.sig.output {
+        opaque if is_opaque(opaque) => (quote! { _ }, quote! { _ }),
+        ReturnType::Type(_, output) if is_result(output) => (quote! { #output }, quote! { #root::Fallible }),
+        ReturnType::Type(_, output) => (quote! { #output }, quote! { _ }),
+        ReturnType::Default => (quote! { () }, quote! { _ }),
+    }
+}
+
+fn is_opaque(output: &ReturnType) -> bool {
+    matches!(output, ReturnType::Type(_, output) if matches!(**output, Type::ImplTrait(_)))
+}
+
+/// The call that turns a function into a handler.
 fn send(operation: &Operation, root: &TokenStream) -> TokenStream {
     let Operation { function, arguments, args, .. } = operation;
     let name = &function.sig.ident;
-    if args.reply.is_none() {
-        let notify = format_ident!("notify{}", arguments.len());
-        return quote! { #root::#notify::<#(#arguments,)* _, _>(#name) };
-    }
-    let send = format_ident!("send{}", arguments.len());
-    let output = match &function.sig.output {
-        syn::ReturnType::Type(_, output) => syn::spanned::Spanned::span(&**output),
-        syn::ReturnType::Default => name.span(),
+    let (output, kind) = output(operation, root);
+    let (call, kind) = match args.reply {
+        Some(_) => (format_ident!("send{}", arguments.len()), quote! { #kind, }),
+        None => (format_ident!("notify{}", arguments.len()), TokenStream::new()),
     };
-    let kind = if is_result(&function.sig.output) { format_ident!("Fallible") } else { format_ident!("Plain") };
-    let kind = quote_spanned! { output => #root::#kind };
-    quote! { #root::#send::<#(#arguments,)* _, _, #kind>(#name) }
+    // What is wrong with the future, such as that it is not `Send`, is reported at the function's name.
+    quote_spanned! { name.span().resolved_at(Span::mixed_site()) => #root::#call::<#(#arguments,)* #output, #kind _, _>(#name) }
+}
+
+/// What can be published: a value, its view, and what goes on the wire. All of it stands where the wire's type does, so
+/// that a type that cannot be sent is reported once, and there.
+fn published(twin: &Ident, value: &Type, wire: &Type, view: &TokenStream, root: &TokenStream) -> TokenStream {
+    quote_spanned! { wire.span() =>
+        impl #root::Published for #twin {
+            type Value = #value;
+            type Wire = <#wire as #root::Sent>::Wire;
+
+            fn view(value: Self::Value) -> Self::Wire {
+                #view
+            }
+        }
+    }
 }
 
 fn recv(operation: &Operation, root: &TokenStream) -> TokenStream {
     let Operation { function, arguments, is_deprecated, .. } = operation;
     let twin = &function.sig.ident;
-    let syn::ReturnType::Type(_, wire) = &function.sig.output else { return TokenStream::new() };
+    let ReturnType::Type(_, wire) = &function.sig.output else { return TokenStream::new() };
+    let [value] = arguments.as_slice() else { return TokenStream::new() };
+    let published = published(twin, value, wire, &quote! { #twin(value) }, root);
     let allow_deprecated = is_deprecated.then(|| quote! { #[allow(deprecated)] });
-    quote! {
-        #allow_deprecated
-        impl #root::Published for #twin {
-            type Value = #(#arguments)*;
-            type Wire = #wire;
-
-            fn view(value: Self::Value) -> Self::Wire {
-                #twin(value)
-            }
-        }
-    }
+    quote! { #allow_deprecated #published }
 }
 
 fn topic(operation: &Operation, root: &TokenStream) -> TokenStream {
@@ -175,15 +240,32 @@ fn topic(operation: &Operation, root: &TokenStream) -> TokenStream {
     }
 }
 
+fn topic_declaration(
+    operation: &Operation,
+    about: &TokenStream,
+    function: &TokenStream,
+    root: &TokenStream,
+) -> TokenStream {
+    let Operation { args, params, .. } = operation;
+    let params = params.as_ref().map_or_else(|| quote! { () }, |params| quote! { #params });
+    let request = match (&args.request, &operation.params) {
+        (Some(request), _) => quote! { #request },
+        (None, Some(_)) => params.clone(),
+        (None, None) => quote! { #root::NoPayload },
+    };
+    quote! { #root::topic::<Self, #params, #request>(#about, #function) }
+}
+
 fn topic_traits(operation: &Operation, root: &TokenStream) -> TokenStream {
     let Operation { function, params, updates, fields, name, .. } = operation;
     let twin = &function.sig.ident;
     let params = params.as_ref().map_or_else(|| quote! { () }, |params| quote! { #params });
     // A field that does not exist is reported at the template.
     let fields = fields.iter().map(|field| {
-        let member = Ident::new(field, name.span());
+        let member = item::member(field, Span::call_site().located_at(name.span()));
         quote! { #root::topic_field(#field, &params.#member) }
     });
+    let published = updates.as_ref().map(|updates| published(twin, updates, updates, &quote! { value }, root));
     quote! {
         impl #root::TopicDeclared for #twin {
             type Params = #params;
@@ -194,13 +276,6 @@ fn topic_traits(operation: &Operation, root: &TokenStream) -> TokenStream {
             }
         }
 
-        impl #root::Published for #twin {
-            type Value = #updates;
-            type Wire = #updates;
-
-            fn view(value: Self::Value) -> Self::Wire {
-                value
-            }
-        }
+        #published
     }
 }

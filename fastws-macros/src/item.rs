@@ -3,8 +3,10 @@
 use std::fmt;
 
 use proc_macro2::{Span, TokenStream};
+use syn::ext::IdentExt;
+use syn::parse::Parser;
 use syn::spanned::Spanned;
-use syn::{Attribute, Expr, FnArg, GenericArgument, ItemFn, Lit, LitStr, Meta, PathArguments, ReturnType, Type};
+use syn::{Attribute, Expr, FnArg, GenericArgument, Ident, ItemFn, Lit, LitStr, Meta, PathArguments, ReturnType, Type};
 
 use crate::args::{Args, Mistakes};
 
@@ -65,7 +67,7 @@ pub(crate) fn check(kind: Kind, args: Args, function: ItemFn, mistakes: &mut Mis
         kind,
         name: args.name.clone().unwrap_or_else(|| LitStr::new("", Span::call_site())),
         arguments: Vec::new(),
-        summary: args.summary.as_ref().map(LitStr::value),
+        summary: args.summary.as_ref().map(|summary| summary.value().replace('`', "")),
         description: args.description.as_ref().map(LitStr::value),
         is_deprecated: function.attrs.iter().any(|attribute| attribute.path().is_ident("deprecated")),
         params: None,
@@ -88,7 +90,8 @@ fn check_signature(kind: Kind, function: &ItemFn, mistakes: &mut Mistakes) {
     let signature = &function.sig;
     match (kind, &signature.asyncness) {
         (Kind::Recv, Some(asyncness)) => {
-            mistakes.at(asyncness.span(), "a `#[recv]` function is the view of a value and is not async: remove `async`");
+            mistakes
+                .at(asyncness.span(), "a `#[recv]` function is the view of a value and is not async: remove `async`");
         }
         (Kind::Send | Kind::Topic, None) => mistakes.at(
             signature.fn_token.span(),
@@ -97,17 +100,19 @@ fn check_signature(kind: Kind, function: &ItemFn, mistakes: &mut Mistakes) {
         _ => {}
     }
     if let Some(FnArg::Receiver(receiver)) = signature.inputs.first() {
-        mistakes.at(
-            receiver.span(),
-            "an operation is a free function and has no `self`: take what it needs as `State<T>`",
-        );
+        mistakes.on(receiver, "an operation is a free function and has no `self`: take what it needs as `State<T>`");
     }
     if !signature.generics.params.is_empty() {
-        mistakes.at(signature.generics.span(), "an operation has one type on the wire, so its function is not generic");
+        mistakes.on(&signature.generics, "an operation has one type on the wire, so its function is not generic");
+    }
+    for argument in signature.inputs.iter().filter_map(argument_type) {
+        if let Type::ImplTrait(argument) = argument {
+            mistakes.on(argument, "an operation has one type on the wire: name the argument's type");
+        }
     }
     if signature.inputs.len() > MAX_ARGUMENTS {
-        mistakes.at(
-            signature.inputs.span(),
+        mistakes.on(
+            &signature.inputs,
             format!("an operation takes at most {MAX_ARGUMENTS} arguments: put some together in one `State<T>`"),
         );
     }
@@ -138,20 +143,20 @@ impl Operation {
         if let Some(name) = &self.args.name {
             check_name(name, mistakes);
         }
-        let answers = returns_something(&self.function.sig.output);
-        match (&self.args.reply, answers) {
-            (Some(reply), false) => mistakes.at(
+        match (&self.args.reply, returned(&self.function.sig.output)) {
+            (Some(reply), Returned::Nothing) => mistakes.at(
                 reply.span(),
-                format!("`{}` has a reply but returns nothing: return the reply, or remove `reply`", self.function.sig.ident),
+                format!(
+                    "`{}` has a reply but returns nothing: return the reply, or remove `reply`",
+                    self.function.sig.ident
+                ),
             ),
-            (None, true) => mistakes.at(
-                self.function.sig.output.span(),
-                "what this function returns needs a name on the wire: add `reply = \"…\"` to the attribute",
-            ),
+            (None, Returned::Something(value)) if !self.args.has_reply => mistakes
+                .on(value, "what this function returns needs a name on the wire: add `reply = \"…\"` to the attribute"),
             _ => {}
         }
         if let (None, Some(example)) = (&self.args.reply, &self.args.reply_example) {
-            mistakes.at(example.span(), "an operation without `reply` has no `reply_example`");
+            mistakes.on(example, "an operation without `reply` has no `reply_example`");
         }
     }
 
@@ -165,33 +170,32 @@ impl Operation {
                 "a `#[recv]` function takes one argument, the value that is published",
             );
         }
-        if !returns_something(&self.function.sig.output) {
+        if let Returned::Nothing = returned(&self.function.sig.output) {
             mistakes.at(self.function.sig.ident.span(), "a `#[recv]` function returns what goes on the wire");
         }
     }
 
     fn check_topic(&mut self, mistakes: &mut Mistakes) {
+        let mut is_template = false;
         if let Some(template) = &self.args.name {
             match template_fields(&template.value()) {
-                Ok(fields) => self.fields = fields,
+                Ok(fields) => (self.fields, is_template) = (fields, true),
                 Err(sentence) => mistakes.at(template.span(), sentence),
             }
         }
         self.params = self.arguments.iter().find_map(|argument| within(argument, "Params"));
         self.updates = self.arguments.iter().find_map(|argument| within(argument, "Updates"));
         if self.updates.is_none() {
-            mistakes.at(
-                self.function.sig.paren_token.span.join(),
-                "a topic takes `Updates<T>`, where it puts its updates",
-            );
+            mistakes
+                .at(self.function.sig.paren_token.span.join(), "a topic takes `Updates<T>`, where it puts its updates");
         }
         match (&self.params, self.fields.is_empty(), &self.args.name) {
             (None, false, Some(name)) => mistakes.at(
                 name.span(),
                 format!("this template has fields, so the function takes `Params<T>` with: {}", self.fields.join(", ")),
             ),
-            (Some(params), true, Some(_)) => mistakes.at(
-                params.span(),
+            (Some(params), true, Some(_)) if is_template => mistakes.on(
+                params,
                 "this template has no fields, so there is nothing to take: remove `Params`, or add `{…}` to the template",
             ),
             _ => {}
@@ -231,28 +235,36 @@ fn doc_comment(attributes: &[Attribute]) -> String {
     text.split('\u{c}').next().unwrap_or_default().trim().to_owned()
 }
 
-/// Whether a function has something to answer: not `()`, nor a `Result` of it.
-fn returns_something(output: &ReturnType) -> bool {
-    let ReturnType::Type(_, output) = output else { return false };
+/// This is what can be told of a return type from the way in which it is written.
+enum Returned<'a> {
+    /// `()`, or a `Result` of it.
+    Nothing,
+    Something(&'a Type),
+    /// A name such as `DeskResult`, which may stand for either: the compiler knows.
+    Unknown,
+}
+
+fn returned(output: &ReturnType) -> Returned<'_> {
+    let ReturnType::Type(_, output) = output else { return Returned::Nothing };
     let is_unit = |candidate: &Type| matches!(candidate, Type::Tuple(tuple) if tuple.elems.is_empty());
     if is_unit(output) {
-        return false;
+        return Returned::Nothing;
     }
-    match result_arguments(output) {
-        Some(arguments) => arguments.first().is_some_and(|ok| !is_unit(ok)),
-        None => true,
+    let Type::Path(path) = &**output else { return Returned::Something(output) };
+    match path.path.segments.last() {
+        Some(last) if last.ident.to_string().ends_with("Result") => match type_arguments(&last.arguments).first() {
+            Some(ok) if is_unit(ok) => Returned::Nothing,
+            Some(_) => Returned::Something(output),
+            None => Returned::Unknown,
+        },
+        _ => Returned::Something(output),
     }
 }
 
-/// Whether a type is called `Result`, which then may fail.
-pub(crate) fn is_result(output: &ReturnType) -> bool {
-    matches!(output, ReturnType::Type(_, output) if result_arguments(output).is_some())
-}
-
-fn result_arguments(output: &Type) -> Option<Vec<Type>> {
-    let Type::Path(path) = output else { return None };
-    let last = path.path.segments.last()?;
-    last.ident.to_string().ends_with("Result").then(|| type_arguments(&last.arguments))
+/// Whether a type is certainly the `Result` that may fail. Of others, such as `DeskResult`, the compiler knows.
+pub(crate) fn is_result(output: &Type) -> bool {
+    let Type::Path(path) = output else { return false };
+    path.path.segments.last().is_some_and(|last| last.ident == "Result" && !last.arguments.is_empty())
 }
 
 fn type_arguments(arguments: &PathArguments) -> Vec<Type> {
@@ -274,14 +286,27 @@ fn within(argument: &Type, wrapper: &str) -> Option<Type> {
     type_arguments(&last.arguments).into_iter().next()
 }
 
+/// The field of a struct that a placeholder names.
+pub(crate) fn member(field: &str, span: Span) -> Option<Ident> {
+    let is_field = !["self", "Self", "super", "crate", "_"].contains(&field);
+    let mut member = Ident::parse_any.parse_str(field).ok().filter(|_| is_field)?;
+    if syn::parse_str::<Ident>(field).is_err() {
+        member = Ident::new_raw(field, span);
+    }
+    member.set_span(span);
+    Some(member)
+}
+
 /// The names between braces. The whole template is checked again when the service is assembled.
 fn template_fields(template: &str) -> Result<Vec<String>, String> {
     let mut fields: Vec<String> = Vec::new();
     let mut rest = template;
     while let Some((literal, tail)) = rest.split_once('{') {
         let (field, after) = tail.split_once('}').ok_or("a `{` has no `}`")?;
-        if syn::parse_str::<syn::Ident>(field).is_err() {
-            return Err(format!("`{{{field}}}` is no field name"));
+        if member(field, Span::call_site()).is_none() {
+            return Err(format!(
+                "`{{{field}}}` names no field: write `{{symbol}}`, where the parameters have a field `symbol`"
+            ));
         }
         if !fields.is_empty() && !literal.contains(':') {
             return Err("placeholders are separated by `:`, or two topics could share one name".into());
@@ -298,7 +323,8 @@ fn template_fields(template: &str) -> Result<Vec<String>, String> {
     let route = template.split([':', '{']).next().unwrap_or_default();
     let is_name = !route.is_empty() && route.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
     if !is_name {
-        return Err(format!("a topic begins with a name, as in `bars:{{symbol}}`; `{route}` is none"));
+        let found = if route.is_empty() { String::new() } else { format!("; `{route}` is none") };
+        return Err(format!("a topic begins with a name, as in `bars:{{symbol}}`{found}"));
     }
     Ok(fields)
 }
@@ -319,7 +345,7 @@ pub(crate) fn parse(kind: Kind, item: TokenStream, mistakes: &mut Mistakes) -> O
     match syn::parse2(item) {
         Ok(function) => Some(function),
         Err(error) => {
-            mistakes.at(error.span(), format!("`#[{kind}]` stands before a function"));
+            mistakes.at(error.span(), format!("`#[{kind}]` stands before a function with a body"));
             None
         }
     }

@@ -28,7 +28,7 @@ mod rules;
 /// | `example`, `reply_example` | payloads for the documents, as JSON: `example = {"symbol": "AAPL"}` |
 #[proc_macro_attribute]
 pub fn send(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    expand::operation(item::Kind::Send, arguments.into(), item.into()).into()
+    expand::operation(item::Kind::Send, arguments.into(), &item.into()).into()
 }
 
 /// Declares an operation that the server sends: `#[recv("alerts.alert")]`.
@@ -39,7 +39,7 @@ pub fn send(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// It knows the keys `tags`, `summary`, `description`, `service` and `example`, as [`send`](macro@send) does.
 #[proc_macro_attribute]
 pub fn recv(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    expand::operation(item::Kind::Recv, arguments.into(), item.into()).into()
+    expand::operation(item::Kind::Recv, arguments.into(), &item.into()).into()
 }
 
 /// Declares a live topic: `#[topic("bars:{symbol}:{resolution}")]` is `bars.subscribe`, `bars.unsubscribe`,
@@ -58,7 +58,7 @@ pub fn recv(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// | `tags`, `summary`, `description`, `service` | as for [`send`](macro@send) |
 #[proc_macro_attribute]
 pub fn topic(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    expand::operation(item::Kind::Topic, arguments.into(), item.into()).into()
+    expand::operation(item::Kind::Topic, arguments.into(), &item.into()).into()
 }
 
 /// Makes a struct or an enum a payload: it can be read, written, documented and checked.
@@ -70,5 +70,5 @@ pub fn topic(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// fields without a constraint are not constrained.
 #[proc_macro_attribute]
 pub fn payload(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    payload::expand(&arguments.into(), item.into()).into()
+    payload::expand(&arguments.into(), &item.into()).into()
 }

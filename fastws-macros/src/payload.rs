@@ -1,7 +1,7 @@
 //! `#[payload]`: the derives, and a check over garde's rules.
 
-use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use proc_macro2::{Span, TokenStream};
+use quote::quote;
 use syn::{Attribute, Data, DeriveInput, Fields, Ident, LitStr, parse_quote};
 
 use crate::args::Mistakes;
@@ -9,10 +9,13 @@ use crate::expand::root;
 use crate::rules::Rules;
 
 /// Expands `#[payload]`.
-pub(crate) fn expand(arguments: &TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn expand(arguments: &TokenStream, item: &TokenStream) -> TokenStream {
     let mut mistakes = Mistakes::default();
     if !arguments.is_empty() {
-        mistakes.add(syn::Error::new_spanned(arguments, "`#[payload]` takes no arguments; constraints stand on the fields"));
+        mistakes.add(syn::Error::new_spanned(
+            arguments,
+            "`#[payload]` takes no arguments; constraints stand on the fields",
+        ));
     }
     let mut input: DeriveInput = match syn::parse2(item.clone()) {
         Ok(input) => input,
@@ -22,6 +25,11 @@ pub(crate) fn expand(arguments: &TokenStream, item: TokenStream) -> TokenStream 
             return quote! { #item #errors };
         }
     };
+    if let Data::Union(data) = &input.data {
+        mistakes.at(data.union_token.span, "`#[payload]` stands before a struct or an enum");
+        let errors = mistakes.into_tokens();
+        return quote! { #item #errors };
+    }
     let root = root();
     let body = body(&input, &root, &mut mistakes);
     let check = implementation(&input, &body, &root);
@@ -61,7 +69,7 @@ fn implementation(input: &DeriveInput, body: &TokenStream, root: &TokenStream) -
                 parent: &mut dyn FnMut() -> #root::garde::Path,
                 report: &mut #root::garde::Report,
             ) {
-                use #root::{CheckNested as _, CheckNothing as _, MeasureItems as _, MeasureText as _};
+                use #root::{CheckNested as _, CheckNothing as _, MeasureItems as _, MeasureNothing as _, MeasureText as _};
                 #body
             }
         }
@@ -72,7 +80,8 @@ fn body(input: &DeriveInput, root: &TokenStream, mistakes: &mut Mistakes) -> Tok
     let serde = Serde::read(&input.attrs, mistakes);
     match &input.data {
         Data::Struct(data) => {
-            let (pattern, checks) = fields(&data.fields, serde.rename_all.as_deref(), &quote! { parent() }, root, mistakes);
+            let rule = serde.rename_all.as_deref();
+            let (pattern, checks) = fields(&data.fields, rule, serde.is_flat, &quote! { parent() }, root, mistakes);
             quote! { let Self #pattern = self; #checks }
         }
         Data::Enum(data) => {
@@ -81,21 +90,23 @@ fn body(input: &DeriveInput, root: &TokenStream, mistakes: &mut Mistakes) -> Tok
                 .iter()
                 .map(|variant| {
                     let own = Serde::read(&variant.attrs, mistakes);
-                    let name = own.name_or(|| case(&variant.ident.to_string(), serde.rename_all.as_deref(), Word::Variant));
+                    let name =
+                        own.name_or(|| case(&variant.ident.to_string(), serde.rename_all.as_deref(), Word::Variant));
                     let base = serde.variant_path(&name, own.is_untagged);
                     let rule = own.rename_all.as_deref().or(serde.rename_all_fields.as_deref());
-                    let (pattern, checks) = fields(&variant.fields, rule, &base, root, mistakes);
+                    let (pattern, checks) = fields(&variant.fields, rule, false, &base, root, mistakes);
                     let variant = &variant.ident;
                     quote! { Self::#variant #pattern => { #checks } }
                 })
                 .collect();
             // An enum without variants has no values to check.
-            if arms.is_empty() { quote! { match *self {} } } else { quote! { match self { #(#arms)* } } }
+            if arms.is_empty() {
+                quote! { match *self {} }
+            } else {
+                quote! { match self { #(#arms)* } }
+            }
         }
-        Data::Union(data) => {
-            mistakes.at(data.union_token.span, "`#[payload]` stands before a struct or an enum");
-            TokenStream::new()
-        }
+        Data::Union(_) => unreachable!("it was refused before"),
     }
 }
 
@@ -103,6 +114,7 @@ fn body(input: &DeriveInput, root: &TokenStream, mistakes: &mut Mistakes) -> Tok
 fn fields(
     fields: &Fields,
     rename_all: Option<&str>,
+    is_transparent: bool,
     base: &TokenStream,
     root: &TokenStream,
     mistakes: &mut Mistakes,
@@ -113,22 +125,26 @@ fn fields(
     for (index, field) in fields.iter().enumerate() {
         let serde = Serde::read(&field.attrs, mistakes);
         let rules = Rules::read(&field.attrs, mistakes);
-        let binding = field.ident.clone().unwrap_or_else(|| format_ident!("field{index}"));
+        // A name of its own, which no field's, function's or constant's name can meet.
+        let binding = Ident::new(&format!("field{index}"), Span::mixed_site());
         let path = match &field.ident {
-            _ if serde.is_flat || is_newtype => base.clone(),
+            _ if serde.is_flat || is_newtype || is_transparent => base.clone(),
             Some(name) => {
                 let name = serde.name_or(|| case(name.to_string().trim_start_matches("r#"), rename_all, Word::Field));
                 quote! { #base.join(#name) }
             }
             None => quote! { #base.join(#index) },
         };
-        let own = rules.checks(&quote! { #binding }, root);
+        let own = rules.checks(&binding, &field.ty, root);
         checks.extend(quote! {{
             let mut path = || #path;
             #own
             (&#root::Nested(#binding)).check(&mut path, report);
         }});
-        bindings.push(binding);
+        bindings.push(match &field.ident {
+            Some(name) => quote! { #name: #binding },
+            None => quote! { #binding },
+        });
     }
     let pattern = match fields {
         Fields::Named(_) => quote! { { #(#bindings),* } },
@@ -235,7 +251,7 @@ fn skip(meta: &syn::meta::ParseNestedMeta<'_>) -> syn::Result<()> {
     Ok(())
 }
 
-#[derive(PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 enum Word {
     Field,
     Variant,

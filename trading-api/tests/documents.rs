@@ -55,6 +55,56 @@ async fn the_official_parser_finds_neither_error_nor_warning() {
 }
 
 #[tokio::test]
+async fn the_document_is_what_the_specification_asks_for() {
+    let path = "tests/browser/node_modules/@asyncapi/specs/schemas/2.4.0.json";
+    if !has_tool(path) {
+        return;
+    }
+    let specification: Value = serde_json::from_slice(&std::fs::read(repository(path)).expect("readable")).expect("JSON");
+    let specification = jsonschema::draft7::new(&specification).expect("a schema");
+    let server = Server::start(market().0).await;
+    let document = document(&server).await;
+    let faults: Vec<_> = specification.iter_errors(&document).map(|fault| format!("{}: {fault}", fault.instance_path())).collect();
+    assert_eq!(faults, Vec::<String>::new());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn every_example_and_default_within_a_schema_is_valid() {
+    let server = Server::start(market().0).await;
+    let document = document(&server).await;
+    let components = &document["components"]["schemas"];
+    let mut seen = 0;
+    let mut schemas = Vec::new();
+    collect(components, &mut schemas);
+    for schema in schemas {
+        let given = schema["examples"].as_array().into_iter().flatten().chain(schema.get("default"));
+        for value in given {
+            let whole = json!({ "allOf": [schema], "components": { "schemas": components } });
+            let validator = jsonschema::draft7::new(&whole).expect("a schema");
+            assert!(validator.is_valid(value), "{value} is not of {schema}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 10, "only {seen} values were checked");
+    server.stop().await;
+}
+
+/// Every object, as it may be a schema.
+fn collect<'a>(value: &'a Value, into: &mut Vec<&'a Value>) {
+    match value {
+        Value::Object(object) => {
+            if object.contains_key("type") || object.contains_key("$ref") || object.contains_key("allOf") || object.contains_key("anyOf") {
+                into.push(value);
+            }
+            object.iter().filter(|(key, _)| !["examples", "default"].contains(&key.as_str())).for_each(|(_, value)| collect(value, into));
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect(item, into)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
 async fn every_example_of_a_request_is_accepted_and_its_reply_is_documented() {
     let server = Server::start(market().0).await;
     let document = document(&server).await;
@@ -79,7 +129,7 @@ async fn every_example_of_a_request_is_accepted_and_its_reply_is_documented() {
 async fn every_message_is_named_titled_tagged_and_shown_by_an_example_that_is_only_itself() {
     let server = Server::start(market().0).await;
     let document = document(&server).await;
-    let documented = server::Documented::of(&server);
+    let (requests, answers) = (server::Documented::requests(&server), server::Documented::answers(&server));
     for direction in ["publish", "subscribe"] {
         for (name, message) in messages(&document, direction) {
             assert_eq!((&message["messageId"], &message["name"]), (&json!(name), &json!(name)));
@@ -89,9 +139,8 @@ async fn every_message_is_named_titled_tagged_and_shown_by_an_example_that_is_on
             assert!(message["tags"].as_array().is_some_and(|tags| !tags.is_empty()), "{name} has no tags");
             assert!(message["payload"]["$ref"].is_string(), "{name} has no frame");
             let examples = message["examples"].as_array().unwrap_or_else(|| panic!("{name} has no example"));
-            if direction == "subscribe" {
-                examples.iter().for_each(|example| documented.assert_matches(&example["payload"]));
-            }
+            let documented = if direction == "subscribe" { &answers } else { &requests };
+            examples.iter().for_each(|example| documented.assert_matches(&example["payload"]));
         }
     }
     server.stop().await;
@@ -167,7 +216,9 @@ async fn the_document_says_what_the_server_does() {
     let server = Server::start(market().0).await;
     let document = document(&server).await;
     let channel = &document["channels"][WEBSOCKET_PATH];
-    assert_eq!(document["servers"]["local"]["url"], format!("ws://{}", server.address));
+    let url = document["servers"]["local"]["url"].as_str().expect("an address");
+    assert_eq!(url, format!("ws://{}", server.address));
+    tokio_tungstenite::connect_async(format!("{url}{WEBSOCKET_PATH}")).await.expect("the documented address answers");
     assert_eq!(channel["x-heartbeat-interval-seconds"], 30);
     assert_eq!(channel["x-max-connection-lifespan-seconds"], 3600);
     assert!(channel["x-close-codes"]["1003"].is_string());
@@ -218,7 +269,7 @@ fn has_browser() -> bool {
     let there = std::path::Path::new("/usr/bin/chromium").exists();
     assert!(there || std::env::var_os("FASTWS_REQUIRE_TOOLS").is_none(), "chromium is missing; `make setup` installs it");
     if !there {
-        println!("skipped: there is no /usr/bin/chromium; `make setup` installs it");
+        eprintln!("skipped: there is no /usr/bin/chromium; `make setup` installs it");
     }
     there
 }

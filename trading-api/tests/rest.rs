@@ -15,9 +15,9 @@ async fn the_service_tells_its_health_and_version() {
         assert!(answer["timestamp"].as_str().is_some_and(|time| time.ends_with('Z')), "{path}");
     }
     assert_eq!(server.get_json("/api/v1/versions").await["versions"][0]["version"], "v1");
-    let (status, page) = server.get("/").await;
-    assert_eq!(status, 200);
-    assert!(page.contains("api/v1/ws/asyncapi"), "the page links to the documentation");
+    let answer = server.get_json("/").await;
+    assert_eq!(answer["links"]["documentation"], "/api/v1/ws/asyncapi");
+    assert_eq!(answer["version"], env!("CARGO_PKG_VERSION"));
     let (status, answer) = server.get("/nothing").await;
     assert_eq!(status, 404);
     assert!(answer.contains("not_found"), "{answer}");

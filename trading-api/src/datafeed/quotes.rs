@@ -122,8 +122,8 @@ impl Quote {
             prev_close_price: number(quote.last - quote.change),
             original_name: format!("{}:{symbol}", instrument.exchange),
             short_name: symbol.clone(),
-            exchange: instrument.exchange.to_string(),
-            description: instrument.description.to_string(),
+            exchange: instrument.exchange.clone(),
+            description: instrument.description.clone(),
             symbol,
         }
     }

@@ -4,7 +4,7 @@ mod books;
 mod udf;
 
 use axum::Router;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, extract::Path};
@@ -31,11 +31,17 @@ pub(crate) fn routes(market: &Market) -> Router {
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
      img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-async fn home() -> Response {
+/// A page for browsers, and for programs the same links as JSON.
+async fn home(headers: HeaderMap) -> Response {
+    let wants_page = headers.get(header::ACCEPT).is_some_and(|kinds| kinds.to_str().is_ok_and(|kinds| kinds.contains("text/html")));
+    if !wants_page {
+        return Json(status("a live trading API: bars and quotes over one WebSocket")).into_response();
+    }
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::VARY, "accept"),
     ];
     (headers, include_str!("../assets/home.html")).into_response()
 }
@@ -73,7 +79,13 @@ fn status(message: &str) -> Value {
         "timestamp": jiff::Timestamp::now().to_string(),
         "version": env!("CARGO_PKG_VERSION"),
         "api_version": "v1",
-        "links": { "websocket": WEBSOCKET_PATH, "documentation": DOCS_PATH, "document": format!("{DOCS_PATH}.json") },
+        "links": {
+            "websocket": WEBSOCKET_PATH,
+            "documentation": DOCS_PATH,
+            "document": format!("{DOCS_PATH}.json"),
+            "datafeed": "/api/v1/datafeed/config",
+            "health": "/api/v1/health",
+        },
     })
 }
 

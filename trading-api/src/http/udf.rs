@@ -29,7 +29,7 @@ pub(super) fn routes() -> Router<Market> {
 async fn config(State(market): State<Market>) -> Json<Value> {
     let mut exchanges = vec![json!({ "value": "", "name": "All Exchanges", "desc": "" })];
     let mut names: Vec<_> =
-        market.instruments().into_iter().map(|instrument| instrument.exchange.to_string()).collect();
+        market.instruments().into_iter().map(|instrument| instrument.exchange).collect();
     names.sort();
     names.dedup();
     exchanges.extend(names.iter().map(|name| json!({ "value": name, "name": name, "desc": name })));
@@ -67,12 +67,12 @@ fn symbol_info(instrument: &Instrument) -> Value {
         "name": symbol,
         "ticker": symbol,
         "full_name": format!("{}:{symbol}", instrument.exchange),
-        "description": instrument.description.to_string(),
+        "description": instrument.description,
         "type": kind(instrument),
-        "session": instrument.session.to_string(),
+        "session": instrument.session,
         "timezone": "Etc/UTC",
-        "exchange": instrument.exchange.to_string(),
-        "listed_exchange": instrument.exchange.to_string(),
+        "exchange": instrument.exchange,
+        "listed_exchange": instrument.exchange,
         "format": "price",
         "minmov": 1,
         "pricescale": 10_u64.pow(instrument.price_scale.min(MAX_SCALE)),
@@ -108,8 +108,8 @@ async fn search(State(market): State<Market>, Query(parameters): Parameters) -> 
             json!({
                 "symbol": symbol,
                 "full_name": format!("{}:{symbol}", instrument.exchange),
-                "description": instrument.description.to_string(),
-                "exchange": instrument.exchange.to_string(),
+                "description": instrument.description,
+                "exchange": instrument.exchange,
                 "ticker": symbol,
                 "type": kind(instrument),
             })

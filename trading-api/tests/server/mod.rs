@@ -80,7 +80,7 @@ impl Client {
     /// Connects to a path of the server.
     pub async fn connect(server: &Server, path: &str) -> Self {
         let (socket, _) = connect_async(format!("ws://{}{path}", server.address)).await.expect("a connection");
-        Self { socket, document: Documented::of(server) }
+        Self { socket, document: Documented::answers(server) }
     }
 
     /// Sends a message.
@@ -145,10 +145,19 @@ pub struct Documented(Vec<(String, Validator)>);
 
 impl Documented {
     /// What the server documents that it sends.
-    pub fn of(server: &Server) -> Self {
+    pub fn answers(server: &Server) -> Self {
+        Self::of(server, "subscribe")
+    }
+
+    /// What the server documents that it takes.
+    pub fn requests(server: &Server) -> Self {
+        Self::of(server, "publish")
+    }
+
+    fn of(server: &Server, direction: &str) -> Self {
         let document = trading_api::docs(server.address).document(&server.ws);
         let components = document["components"]["schemas"].as_object().expect("schemas");
-        let messages = document["channels"][trading_api::WEBSOCKET_PATH]["subscribe"]["message"]["oneOf"].as_array();
+        let messages = document["channels"][trading_api::WEBSOCKET_PATH][direction]["message"]["oneOf"].as_array();
         let names = messages.expect("messages").iter().map(|message| {
             let reference = message["$ref"].as_str().expect("a reference");
             reference.trim_start_matches("#/components/messages/").to_owned()
@@ -210,7 +219,7 @@ pub fn has_tool(path: &str) -> bool {
     let there = repository(path).exists();
     assert!(there || std::env::var_os("FASTWS_REQUIRE_TOOLS").is_none(), "{path} is missing; `make setup` installs it");
     if !there {
-        println!("skipped: {path} is missing; `make setup` installs it");
+        eprintln!("skipped: {path} is missing; `make setup` installs it");
     }
     there
 }

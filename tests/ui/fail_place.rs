@@ -1,0 +1,7 @@
+//! An operation is a function.
+use fastws::send;
+
+#[send("ping")]
+struct Ping;
+
+fn main() {}
