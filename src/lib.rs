@@ -56,10 +56,10 @@ pub use fastws_asyncapi::AsyncApi;
 #[doc(hidden)]
 pub use fastws_core::private;
 pub use fastws_core::{
-    BuildError, Builder, Client, CloseReason, ConnectionInfo, Detail, Direction, Error, ErrorCode, ErrorPolicy, Failure, FastWs,
-    FromMessage, FromTopic, Heartbeat, HttpLimits, Hub, Inbound, IntoNothing, IntoReply, Limits, Message, Needs, Operation,
-    OperationRouter, Outbound, Params, Payload, Phase, Published, Reply, Result, Schemas, Serve, Start, State, SubscribeRequest,
-    Template, Timeouts, Topic, TopicDeclared, TopicInfo, TopicPart, TopicRole, TopicSpelling, Updates, Wanted, axum,
-    serve, testing,
+    BuildError, Builder, Client, CloseReason, ConnectionInfo, Detail, Direction, Error, ErrorCode, ErrorPolicy,
+    Failure, FastWs, FromMessage, FromTopic, Heartbeat, HttpLimits, Hub, Inbound, IntoNothing, IntoReply, Limits,
+    Message, Needs, Operation, OperationRouter, Outbound, Params, Payload, Phase, Published, Reply, Result, Schemas,
+    Serve, Start, State, SubscribeRequest, Template, Timeouts, Topic, TopicDeclared, TopicInfo, TopicPart, TopicRole,
+    TopicSpelling, Updates, Wanted, axum, serve, testing,
 };
 pub use fastws_macros::{payload, recv, send, topic};

@@ -76,7 +76,8 @@ async fn balance(Params(_): Params<Account>, updates: Updates<f64>) {
 }
 
 fn service() -> FastWs {
-    let router = OperationRouter::new().tags(["orders"]).add::<place>().add::<cancel_all>().add::<filled>().add::<balance>();
+    let router =
+        OperationRouter::new().tags(["orders"]).add::<place>().add::<cancel_all>().add::<filled>().add::<balance>();
     FastWs::builder()
         .include(OperationRouter::new().prefix("v1.").include(router))
         .heartbeat(Duration::from_millis(12_500))

@@ -31,6 +31,8 @@ pub trait CheckNothing {
 impl<T: ?Sized> CheckNothing for &Nested<'_, T> {}
 
 /// This is a field whose length is limited: characters for text, as JSON Schema counts, and items for lists.
+///
+/// Method lookup on `&&Measured` decides: it finds text first, then lists, and then what has no length at all.
 #[derive(Debug)]
 pub struct Measured<'a, T: ?Sized>(pub &'a T);
 
@@ -40,7 +42,7 @@ pub trait MeasureText {
     fn within(&self, min: usize, max: usize) -> garde::Result;
 }
 
-impl<T: Chars> MeasureText for Measured<'_, T> {
+impl<T: Chars> MeasureText for &Measured<'_, T> {
     fn within(&self, min: usize, max: usize) -> garde::Result {
         garde::rules::length::chars::apply(self.0, (min, max))
     }
@@ -52,11 +54,32 @@ pub trait MeasureItems {
     fn within(&self, min: usize, max: usize) -> garde::Result;
 }
 
-impl<T: Simple> MeasureItems for &Measured<'_, T> {
+impl<T: Simple> MeasureItems for &&Measured<'_, T> {
     fn within(&self, min: usize, max: usize) -> garde::Result {
         garde::rules::length::simple::apply(self.0, (min, max))
     }
 }
+
+/// Refuses, while compiling, to measure what has no length.
+pub trait MeasureNothing<T> {
+    /// Has no answer.
+    fn within(&self, _min: usize, _max: usize) -> garde::Result
+    where
+        T: HasLength,
+    {
+        Ok(())
+    }
+}
+
+impl<T> MeasureNothing<T> for Measured<'_, T> {}
+
+/// Nothing implements this: it is there for what the compiler says.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no length",
+    label = "limits the length of text or of a list",
+    note = "limit a number with `range(min = …, max = …)`"
+)]
+pub trait HasLength {}
 
 /// Adds a rule's verdict to the report.
 pub fn note(verdict: garde::Result, parent: &mut dyn FnMut() -> Path, report: &mut Report) {

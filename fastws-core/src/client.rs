@@ -1,6 +1,5 @@
 //! One connection, as the rest of the server sees it.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -9,8 +8,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::close::CloseReason;
-use crate::envelope;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::hub::Hub;
 use crate::limits::Limits;
 use crate::operation::Published;
@@ -147,7 +145,7 @@ impl Client {
     /// # Errors
     /// `too_many_subscriptions`, or what the topic's source failed with; then nothing is left behind.
     pub async fn subscribe(&self, topic: &Topic) -> Result<()> {
-        self.hub.subscribe(self, topic, None).await.map(drop)
+        self.subscribe_shaped(topic, None).await
     }
 
     /// Subscribes to a topic, and gets only those updates of type `T` that `wanted` lets through.
@@ -159,10 +157,62 @@ impl Client {
     pub async fn subscribe_where<T: 'static>(
         &self,
         topic: &Topic,
-        mut wanted: impl FnMut(&T) -> bool + Send + 'static,
+        wanted: impl FnMut(&T) -> bool + Send + 'static,
     ) -> Result<()> {
-        let shape: Shape = Box::new(move |value: &(dyn Any + Send + Sync)| value.downcast_ref().is_none_or(&mut wanted));
-        self.hub.subscribe(self, topic, Some(shape)).await.map(drop)
+        self.subscribe_shaped(topic, Some(Shape::of(wanted))).await
+    }
+
+    async fn subscribe_shaped(&self, topic: &Topic, shape: Option<Shape>) -> Result<()> {
+        if !self.hub.subscribe(self, topic, shape.clone()).await? {
+            self.hub.reshape(&self.connection, topic, shape);
+        }
+        Ok(())
+    }
+
+    /// Subscribes to several topics: all of them, or none.
+    ///
+    /// # Errors
+    /// Which topic failed first, and with what; nothing that was not subscribed before is subscribed then.
+    pub async fn subscribe_all(&self, topics: &[Topic]) -> std::result::Result<(), (usize, Error)> {
+        self.join_all(topics, || None).await.map_err(|failures| failures.into_iter().next().expect("one has failed"))
+    }
+
+    /// Subscribes to several topics, all or none; `shape` makes the filter of each. Lists all that failed.
+    pub(crate) async fn join_all(
+        &self,
+        topics: &[Topic],
+        shape: impl Fn() -> Option<Shape>,
+    ) -> std::result::Result<(), Vec<(usize, Error)>> {
+        let shapes: Vec<_> = topics.iter().map(|_| shape()).collect();
+        let joins = topics.iter().zip(&shapes).map(|(topic, shape)| self.hub.subscribe(self, topic, shape.clone()));
+        let joined = futures_util::future::join_all(joins).await;
+        if joined.iter().all(Result::is_ok) {
+            for ((topic, shape), is_new) in topics.iter().zip(shapes).zip(joined) {
+                if let Ok(false) = is_new {
+                    self.hub.reshape(&self.connection, topic, shape);
+                }
+            }
+            return Ok(());
+        }
+        let mut failures = Vec::new();
+        for (at, joined) in joined.into_iter().enumerate() {
+            match joined {
+                Ok(is_new) if is_new => drop(self.unsubscribe(&topics[at])),
+                Ok(_) => {}
+                Err(error) => failures.push((at, error)),
+            }
+        }
+        Err(failures)
+    }
+
+    /// Ends all subscriptions, and returns their topics as clients see them.
+    pub fn unsubscribe_all(&self) -> Vec<String> {
+        let held: Vec<_> =
+            self.connection.memberships().topics.iter().map(|(key, held)| (key.clone(), held.wire.clone())).collect();
+        held.iter()
+            .filter(|(key, _)| self.hub.unsubscribe(&self.connection, key))
+            .map(|(_, wire)| wire.to_string())
+            .collect()
     }
 
     /// Ends a subscription; says whether there was one. None of its frames is written any more.
@@ -172,12 +222,7 @@ impl Client {
 
     /// Sends one message to this client alone; says whether the connection still takes messages.
     pub fn send<E: Published>(&self, value: E::Value) -> bool {
-        let Some((name, payload)) = self.hub.encode::<E>(value) else { return false };
-        if self.connection.memberships().has_left {
-            return false;
-        }
-        self.connection.outbox.push(envelope::update(&name, None, false, &payload));
-        true
+        self.hub.message::<E>(value).is_some_and(|text| self.connection.outbox.push(text))
     }
 
     /// Ends the connection, after what is in its outbox has been written.

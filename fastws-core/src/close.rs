@@ -126,7 +126,10 @@ impl CloseReason {
             (1000, "Closed normally: stop."),
             (1001, "The server is going away: reconnect."),
             (1002, "WebSocket protocol error: mend the client."),
-            (1003, "A message without `id` was refused: `Could not decode message`, `No matching type` or `Could not validate payload`."),
+            (
+                1003,
+                "A message without `id` was refused: `Could not decode message`, `No matching type` or `Could not validate payload`.",
+            ),
             (1007, "A text message was not UTF-8: mend the client."),
             (1009, "A message was larger than the limit: mend the client."),
             (1011, "The server failed: reconnect with back-off."),
@@ -143,7 +146,8 @@ const MAX_REASON_BYTES: usize = 123;
 
 impl std::fmt::Display for Timeouts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let seconds = |limit: Option<Duration>| limit.map_or("unset".to_owned(), |limit| format!("{:?}", limit.as_secs_f64()));
+        let seconds =
+            |limit: Option<Duration>| limit.map_or("unset".to_owned(), |limit| format!("{:?}", limit.as_secs_f64()));
         write!(
             f,
             "Connection timed out. Heartbeat interval {}. Max connection lifespan {}",
@@ -160,7 +164,10 @@ mod tests {
     #[test]
     fn a_timeout_reads_as_fastws_wrote_it() {
         let timeouts = Timeouts { heartbeat: Some(Duration::from_secs(30)), lifespan: None };
-        assert_eq!(timeouts.to_string(), "Connection timed out. Heartbeat interval 30.0. Max connection lifespan unset");
+        assert_eq!(
+            timeouts.to_string(),
+            "Connection timed out. Heartbeat interval 30.0. Max connection lifespan unset"
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::ws::Message as Frame;
 use futures_util::stream::FuturesUnordered;
@@ -19,28 +20,56 @@ use crate::outbox::{Outbox, Taken};
 use crate::service::Service;
 use crate::session::{Action, Request, Session, Ticket};
 
-/// Serves one connection until it ends, and says why it did.
-pub(crate) async fn serve<S, E>(service: Arc<Service>, connection: Arc<Connection>, socket: S) -> CloseReason
+/// This is a connection's place in the hub. Dropped, for whatever cause, it takes the connection out of everything.
+pub(crate) struct Presence {
+    service: Arc<Service>,
+    pub(crate) connection: Arc<Connection>,
+}
+
+impl Presence {
+    /// Lets a new connection in, or asks it to end at once when the service is shutting down.
+    pub(crate) fn new(service: Arc<Service>) -> Self {
+        let connection = Arc::new(Connection::new(&service.rules.limits));
+        if !service.hub.enter(&connection) {
+            connection.end(CloseReason::GoingAway);
+        }
+        Self { service, connection }
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.service.hub.leave(&self.connection);
+        self.connection.outbox.discard();
+        self.service.hub.end_serving();
+    }
+}
+
+/// Serves one connection until it ends.
+pub(crate) async fn serve<S, E>(presence: Presence, socket: S)
 where
     S: Stream<Item = Result<Frame, E>> + Sink<Frame> + Unpin + Send,
     E: std::error::Error,
 {
-    service.hub.begin_serving();
+    let Presence { service, connection } = &presence;
     let span = tracing::info_span!("connection", id = %connection.id);
-    let client = Client { connection: Arc::clone(&connection), hub: service.hub.clone(), hold: None };
-    let reason = if service.hub.enter(&connection) {
-        Shell::new(&service, &client).run(socket).instrument(span.clone()).await
-    } else {
-        CloseReason::GoingAway
-    };
+    let client = Client { connection: Arc::clone(connection), hub: service.hub.clone(), hold: None };
+    let was_refused = connection.ending().is_some();
+    let reason = Shell::new(service, &client).run(socket).instrument(span.clone()).await;
     span.in_scope(|| tracing::info!(code = reason.code(), reason = reason.label(), "connection ended"));
-    if let Some(hook) = &service.on_disconnect
-        && AssertUnwindSafe(hook(client, reason.clone())).catch_unwind().await.is_err()
-    {
-        tracing::error!("the disconnect hook panicked");
+    if let Some(hook) = service.on_disconnect.as_ref().filter(|_| !was_refused) {
+        let run = async { hook(client, reason).await };
+        run_hook("disconnect", service.rules.limits.handler_timeout, run).instrument(span).await;
     }
-    service.hub.end_serving();
-    reason
+}
+
+/// Runs the application's hook as handlers are run: for a limited time, and with panics caught.
+async fn run_hook(name: &'static str, limit: Duration, hook: impl Future<Output = ()>) {
+    match timeout(limit, AssertUnwindSafe(hook).catch_unwind()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(panic)) => tracing::error!(hook = name, panic = describe(panic.as_ref()), "a hook panicked"),
+        Err(_) => tracing::error!(hook = name, seconds = limit.as_secs_f64(), "a hook took too long and was dropped"),
+    }
 }
 
 struct Shell<'a> {
@@ -69,18 +98,19 @@ impl<'a> Shell<'a> {
         let connection = Arc::clone(&self.client.connection);
         let (sink, mut frames) = socket.split();
         let mut writing = pin!(write(sink, &connection.outbox));
-        self.welcome();
+        match connection.ending() {
+            Some(reason) => self.session.close(reason),
+            None => self.welcome(),
+        }
         let reason = loop {
             if let Some(reason) = self.act() {
                 break reason;
             }
             let deadline = self.deadline(&connection.outbox);
             tokio::select! {
-                frame = frames.next() => {
-                    if let Some(reason) = self.hear(frame) {
-                        break reason;
-                    }
-                }
+                // Requests that are done come before the wish to end, so that a handler may close and still reply; what
+                // the client sends comes last, so that a flood of it holds up nothing else.
+                biased;
                 Some((ticket, outcome)) = self.requests.next() => self.session.finished(ticket, outcome, now()),
                 () = connection.asked_to_end.notified() => {
                     if let Some(reason) = connection.ending() {
@@ -94,6 +124,11 @@ impl<'a> Shell<'a> {
                         self.session.close(CloseReason::TooSlow);
                     }
                     self.session.tick(now());
+                }
+                frame = frames.next() => {
+                    if let Some(reason) = self.hear(frame) {
+                        break reason;
+                    }
                 }
             }
         };
@@ -116,16 +151,17 @@ impl<'a> Shell<'a> {
 
     /// Runs the connect hook before the first request.
     fn welcome(&mut self) {
-        if let Some(hook) = &self.service.on_connect {
-            let ticket = self.session.hold();
-            let hook = AssertUnwindSafe(hook(self.client.clone())).catch_unwind();
-            self.requests.push(Box::pin(async move {
-                if hook.await.is_err() {
-                    tracing::error!("the connect hook panicked");
-                }
-                (ticket, Ok(None))
-            }));
+        if self.service.on_connect.is_none() {
+            return;
         }
+        let ticket = self.session.hold();
+        let (service, client) = (Arc::clone(self.service), self.client.clone());
+        self.requests.push(Box::pin(async move {
+            if let Some(hook) = &service.on_connect {
+                run_hook("connect", service.rules.limits.handler_timeout, async { hook(client).await }).await;
+            }
+            (ticket, Ok(None))
+        }));
     }
 
     /// Does what the session says; an ending if it says so.
@@ -137,13 +173,11 @@ impl<'a> Shell<'a> {
                     let run = self.prepare(request);
                     self.requests.push(run);
                 }
-                Action::Finish { ticket, terminal } => {
-                    match self.holds.iter().position(|(of, _)| *of == ticket) {
-                        Some(at) => self.holds.swap_remove(at).1.release(outbox, terminal),
-                        None => outbox.release(terminal, &[]),
-                    }
-                }
-                Action::Write(text) => outbox.push(text),
+                Action::Finish { ticket, terminal } => match self.holds.iter().position(|(of, _)| *of == ticket) {
+                    Some(at) => self.holds.swap_remove(at).1.release(outbox, terminal),
+                    None => outbox.release(terminal, &[]),
+                },
+                Action::Write(text) => drop(outbox.push(text)),
                 Action::Ping => outbox.push_control(Frame::Ping(bytes::Bytes::new())),
                 Action::Close(reason) => return Some(reason),
             }
@@ -251,9 +285,4 @@ fn describe(panic: &(dyn std::any::Any + Send)) -> &str {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message")
-}
-
-/// Makes the handle that the rest of the server has to a connection.
-pub(crate) fn open(service: &Service) -> Arc<Connection> {
-    Arc::new(Connection::new(&service.rules.limits))
 }

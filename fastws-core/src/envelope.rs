@@ -46,14 +46,16 @@ struct Frame<'a> {
 impl<'a> Envelope<'a> {
     /// Reads one text message; `depth` is how deep its JSON may nest.
     pub(crate) fn parse(text: &'a str, depth: usize) -> Result<Self, Malformed> {
-        let malformed = |id, message: String| Malformed { id, error: Error::new(ErrorCode::MALFORMED_MESSAGE, message) };
+        let malformed =
+            |id, message: String| Malformed { id, error: Error::new(ErrorCode::MALFORMED_MESSAGE, message) };
         if !text.trim_start().starts_with('{') {
             return Err(malformed(None, "a message is one JSON object".into()));
         }
         if nesting(text) > depth {
             return Err(malformed(None, format!("the message nests deeper than {depth} levels")));
         }
-        let frame: Frame<'a> = serde_json::from_str(text).map_err(|error| malformed(None, format!("not a message: {error}")))?;
+        let frame: Frame<'a> =
+            serde_json::from_str(text).map_err(|error| malformed(None, format!("not a message: {error}")))?;
         let id = frame.id.and_then(Id::parse);
         let name = frame.name.and_then(|name| serde_json::from_str::<Name<'_>>(name.get()).ok());
         let Some(Name(name)) = name else {
@@ -177,7 +179,8 @@ mod tests {
 
     #[test]
     fn an_envelope_is_read_whatever_the_order_of_its_keys() {
-        let envelope = Envelope::parse(r#" {"payload":{"x":1},"more":[1],"id":"7","type":"b\u0061rs"} "#, 32).expect("an envelope");
+        let envelope = Envelope::parse(r#" {"payload":{"x":1},"more":[1],"id":"7","type":"b\u0061rs"} "#, 32)
+            .expect("an envelope");
         assert_eq!(envelope.name, "bars");
         assert_eq!(envelope.id, Some(Id::Text("7".into())));
         assert_eq!(envelope.payload.map(RawValue::get), Some(r#"{"x":1}"#));
@@ -193,7 +196,8 @@ mod tests {
 
     #[test]
     fn what_is_no_envelope_is_malformed_and_keeps_its_id() {
-        for text in ["", "[]", "7", r#"["a"]"#, "{", r#"{"type":1}"#, r#"{"payload":{}}"#, r#"{"type":"a","type":"b"}"#] {
+        for text in ["", "[]", "7", r#"["a"]"#, "{", r#"{"type":1}"#, r#"{"payload":{}}"#, r#"{"type":"a","type":"b"}"#]
+        {
             assert!(Envelope::parse(text, 32).is_err(), "{text}");
         }
         let malformed = Envelope::parse(r#"{"id":3,"type":null}"#, 32).expect_err("no type");
@@ -212,6 +216,9 @@ mod tests {
     fn frames_begin_with_their_type_and_carry_the_payload_last() {
         let id = Id::Text("a\"b".into());
         assert_eq!(reply("pong", Some(&id), "null"), r#"{"type":"pong","id":"a\"b","payload":null}"#);
-        assert_eq!(update("bars.update", Some("bars:AAPL:1"), true, "{}"), r#"{"type":"bars.update","topic":"bars:AAPL:1","snapshot":true,"payload":{}}"#);
+        assert_eq!(
+            update("bars.update", Some("bars:AAPL:1"), true, "{}"),
+            r#"{"type":"bars.update","topic":"bars:AAPL:1","snapshot":true,"payload":{}}"#
+        );
     }
 }

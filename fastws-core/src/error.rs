@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 /// This is the result of a handler: a reply, or an [`Error`] that its client is told.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
+pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 
 /// This is what a client is told when its request fails: a stable code, a message for a person, and details per field.
 ///

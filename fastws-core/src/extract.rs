@@ -70,6 +70,17 @@ pub trait FromTopic: Sized {
     }
 }
 
+/// This is a type that clients write: it can be read, documented and checked. `#[payload]` makes one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a payload that clients send",
+    label = "not `Deserialize + JsonSchema + Validate`",
+    note = "put `#[payload]` on `{Self}`"
+)]
+pub trait Inbound: DeserializeOwned + JsonSchema + Validate<Context = ()> {}
+
+#[diagnostic::do_not_recommend]
+impl<T: DeserializeOwned + JsonSchema + Validate<Context = ()>> Inbound for T {}
+
 /// This is one request on its way to its handler.
 #[derive(Debug)]
 pub struct Message {
@@ -114,7 +125,10 @@ impl Message {
             return vec![first];
         };
         let mut details = self.route.validator().map(|validator| complaints(validator, &value)).unwrap_or_default();
-        if !details.iter().any(|detail| detail.path == first.path || detail.path.starts_with(&format!("{}/", first.path))) {
+        if !details
+            .iter()
+            .any(|detail| detail.path == first.path || detail.path.starts_with(&format!("{}/", first.path)))
+        {
             details.push(first);
         }
         details.truncate(MAX_DETAILS);
@@ -140,12 +154,14 @@ pub(crate) fn check<T: DeserializeOwned + Validate<Context = ()>>(payload: Optio
         let path = pointer(error.path());
         let message = match payload {
             None => "a payload is required".to_owned(),
-            Some(_) => without_position(&error.into_inner().to_string()),
+            Some(_) => bounded(&without_position(&error.into_inner().to_string())),
         };
         Wrong::Shape(Detail { path, message })
     })?;
     value.validate().map_err(|report| {
-        let details = report.iter().map(|(path, error)| Detail { path: crate::check::pointer(path), message: error.to_string() });
+        let details = report
+            .iter()
+            .map(|(path, error)| Detail { path: crate::check::pointer(path), message: bounded(error.message()) });
         Wrong::Constraints(details.take(MAX_DETAILS).collect())
     })?;
     Ok(value)
@@ -154,21 +170,42 @@ pub(crate) fn check<T: DeserializeOwned + Validate<Context = ()>>(payload: Optio
 /// What a schema finds wrong with a value, field by field.
 pub(crate) fn complaints(validator: &jsonschema::Validator, value: &Value) -> Vec<Detail> {
     use jsonschema::error::ValidationErrorKind;
-    validator
-        .iter_errors(value)
-        .map(|error| {
-            let path = error.instance_path().to_string();
-            match error.kind() {
-                ValidationErrorKind::Required { property } => {
-                    let name = property.as_str().unwrap_or_default();
-                    Detail { path: format!("{path}/{}", escape(name)), message: "this field is required".into() }
-                }
-                _ => Detail { path, message: error.masked().to_string() },
+    let of = |error: jsonschema::ValidationError<'_>| {
+        let path = error.instance_path().to_string();
+        match error.kind() {
+            ValidationErrorKind::Required { property } => {
+                let name = property.as_str().unwrap_or_default();
+                vec![Detail { path: format!("{path}/{}", escape(name)), message: "this field is required".into() }]
             }
-        })
-        .take(MAX_DETAILS)
-        .collect()
+            ValidationErrorKind::AdditionalProperties { unexpected } => {
+                unexpected.iter().map(|name| unknown_field(&path, name)).collect()
+            }
+            _ => vec![Detail { path, message: bounded(&error.masked().to_string()) }],
+        }
+    };
+    validator.iter_errors(value).flat_map(of).take(MAX_DETAILS).collect()
 }
+
+fn unknown_field(parent: &str, name: &str) -> Detail {
+    if name.chars().count() > MAX_ECHO {
+        return Detail { path: parent.to_owned(), message: "there is a field with a very long name".into() };
+    }
+    Detail { path: format!("{parent}/{}", escape(name)), message: "there is no such field".into() }
+}
+
+/// serde quotes what the client wrote, however long that is.
+fn bounded(message: &str) -> String {
+    match message.char_indices().nth(MAX_MESSAGE) {
+        Some((end, _)) => format!("{}…", &message[..end]),
+        None => message.to_owned(),
+    }
+}
+
+/// The most characters of one name that an answer repeats.
+const MAX_ECHO: usize = 64;
+
+/// The most characters of one message.
+const MAX_MESSAGE: usize = 240;
 
 pub(crate) fn invalid(details: Vec<Detail>) -> Error {
     let message = match details.as_slice() {
@@ -176,9 +213,9 @@ pub(crate) fn invalid(details: Vec<Detail>) -> Error {
         [only] => format!("the payload is not valid at {}: {}", only.path, only.message),
         several => format!("the payload is not valid in {} places", several.len()),
     };
-    details
-        .into_iter()
-        .fold(Error::new(ErrorCode::INVALID_PAYLOAD, message), |error, Detail { path, message }| error.detail(path, message))
+    details.into_iter().fold(Error::new(ErrorCode::INVALID_PAYLOAD, message), |error, Detail { path, message }| {
+        error.detail(path, message)
+    })
 }
 
 /// serde's path as a JSON Pointer.
@@ -208,7 +245,7 @@ fn without_position(message: &str) -> String {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Payload<T>(pub T);
 
-impl<T: DeserializeOwned + JsonSchema + Validate<Context = ()>> FromMessage for Payload<T> {
+impl<T: Inbound> FromMessage for Payload<T> {
     fn from_message(message: &Message) -> Result<Self> {
         message.decode().map(Self)
     }

@@ -4,13 +4,11 @@ use std::any::{TypeId, type_name};
 use std::future::Future;
 use std::pin::Pin;
 
-use garde::Validate;
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::error::{Detail, Error, Result};
-use crate::extract::{FromMessage, Message, Wrong, check};
+use crate::extract::{FromMessage, Inbound, Message, Wrong, check};
 use crate::operation::TypeSchema;
 
 /// This is a future that is owned and can move between threads.
@@ -47,7 +45,7 @@ pub(crate) struct NeededPayload {
 
 impl Needs {
     /// A payload of type `T` is decoded.
-    pub fn payload<T: DeserializeOwned + JsonSchema + Validate<Context = ()>>(&mut self) {
+    pub fn payload<T: Inbound>(&mut self) {
         self.payload = Some(NeededPayload {
             schema: TypeSchema::of::<T>(),
             check: |payload| match check::<T>(payload) {
@@ -63,6 +61,28 @@ impl Needs {
         self.states.push((TypeId::of::<T>(), type_name::<T>()));
     }
 }
+
+/// This is a type that the server writes: it can be written and documented. `#[payload]` makes one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a payload that the server sends",
+    label = "not `Serialize + JsonSchema`",
+    note = "put `#[payload]` on `{Self}`"
+)]
+pub trait Outbound: Serialize + JsonSchema {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + JsonSchema> Outbound for T {}
+
+/// This is an error that a handler may return.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the error of an operation",
+    label = "does not convert into `fastws::Error`",
+    note = "write `impl From<{Self}> for fastws::Error`: its code and message are what the client reads"
+)]
+pub trait Failure: Into<Error> {}
+
+#[diagnostic::do_not_recommend]
+impl<E: Into<Error>> Failure for E {}
 
 /// This is what a `#[send]` function may return: a reply, or `Result` of one.
 ///
@@ -91,7 +111,7 @@ pub struct Plain;
 #[derive(Debug)]
 pub struct Fallible;
 
-impl<T: Serialize + JsonSchema> IntoReply<Plain> for T {
+impl<T: Outbound> IntoReply<Plain> for T {
     fn into_reply(self) -> Result<String> {
         serde_json::to_string(&self).map_err(Error::from)
     }
@@ -101,7 +121,7 @@ impl<T: Serialize + JsonSchema> IntoReply<Plain> for T {
     }
 }
 
-impl<T: Serialize + JsonSchema, E: Into<Error>> IntoReply<Fallible> for Result<T, E> {
+impl<T: Outbound, E: Failure> IntoReply<Fallible> for Result<T, E> {
     fn into_reply(self) -> Result<String> {
         self.map_err(Into::into)?.into_reply()
     }
@@ -131,22 +151,24 @@ impl IntoNothing for () {
     }
 }
 
-impl<E: Into<Error>> IntoNothing for Result<(), E> {
+impl<E: Failure> IntoNothing for Result<(), E> {
     fn into_nothing(self) -> Result<()> {
         self.map_err(Into::into)
     }
 }
 
 /// Makes a [`Declaration`](crate::operation::Declaration) of a function with this many arguments. Generated code calls
-/// the one that fits, naming the arguments' types, so that the compiler points at the one that is wrong.
+/// the one that fits, naming the types of the arguments and of what is returned, so that the compiler points at the one
+/// that is wrong.
 macro_rules! arities {
     ($($send:ident $notify:ident ($($argument:ident),*);)+) => {$(
         /// Declares a `#[send]` function that replies.
-        pub fn $send<$($argument,)* Function, Done, Kind>(function: Function) -> Handler
+        pub fn $send<$($argument,)* Output, Kind, Function, Done>(function: Function) -> Handler
         where
             $($argument: FromMessage + Send + 'static,)*
+            Output: IntoReply<Kind>,
             Function: Fn($($argument),*) -> Done + Copy + Send + Sync + 'static,
-            Done: Future<Output: IntoReply<Kind>> + Send + 'static,
+            Done: Future<Output = Output> + Send + 'static,
         {
             let call = move |message: Message| -> BoxFuture<Outcome> {
                 Box::pin(async move {
@@ -158,15 +180,16 @@ macro_rules! arities {
             #[allow(unused_mut)]
             let mut needs = Needs::default();
             $($argument::describe(&mut needs);)*
-            Handler { call: std::sync::Arc::new(call), needs, reply: Some(<Done::Output as IntoReply<Kind>>::schema()) }
+            Handler { call: std::sync::Arc::new(call), needs, reply: Some(Output::schema()) }
         }
 
         /// Declares a `#[send]` function that does not reply.
-        pub fn $notify<$($argument,)* Function, Done>(function: Function) -> Handler
+        pub fn $notify<$($argument,)* Output, Function, Done>(function: Function) -> Handler
         where
             $($argument: FromMessage + Send + 'static,)*
+            Output: IntoNothing,
             Function: Fn($($argument),*) -> Done + Copy + Send + Sync + 'static,
-            Done: Future<Output: IntoNothing> + Send + 'static,
+            Done: Future<Output = Output> + Send + 'static,
         {
             let call = move |message: Message| -> BoxFuture<Outcome> {
                 Box::pin(async move {

@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use axum::extract::ws::Utf8Bytes;
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::client::{Client, Connection, Hold, Membership};
@@ -18,7 +20,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::extract::complaints;
 use crate::limits::Limits;
 use crate::operation::{Published, TopicDeclared};
-use crate::outbox::{Shape, SubscriptionId, Update};
+use crate::outbox::{Seen, Shape, SubscriptionId, Update};
 use crate::source::{self, Fields};
 use crate::topic::Topic;
 
@@ -67,24 +69,32 @@ pub(crate) struct Entry {
     state: Mutex<State>,
     /// Wakes the supervisor when subscribers come or go.
     pub(crate) interest: Notify,
-    has_source: bool,
 }
 
 pub(crate) struct State {
     pub(crate) phase: Phase,
+    has_source: bool,
     /// Counts the starts of the source, so that what an earlier one left behind cannot publish.
     pub(crate) start: u64,
     members: HashMap<Uuid, Member>,
     waiting: Vec<Waiting>,
-    /// The payload that a new subscriber begins with, and the operation that carries it.
-    snapshot: Option<(Arc<str>, String, Option<Arc<dyn std::any::Any + Send + Sync>>)>,
+    /// Since when nobody listens, while the source lingers.
+    pub(crate) idle_since: Instant,
+    /// What a new subscriber begins with: the operation that carries it, and the payload.
+    snapshot: Option<Snapshot>,
+}
+
+struct Snapshot {
+    name: Arc<str>,
+    payload: String,
+    value: Option<Seen>,
 }
 
 #[derive(Clone)]
 struct Member {
     connection: Arc<Connection>,
     subscription: SubscriptionId,
-    }
+}
 
 struct Waiting {
     member: Member,
@@ -119,8 +129,15 @@ impl Hub {
     /// Publishes a value to the subscribers of a topic; returns how many were reached. It never waits.
     ///
     /// An operation that this service does not serve reaches nobody, and is logged as an error.
-    pub fn publish<E: Published>(&self, topic: &Topic, value: E::Value) -> usize {
-        self.encode::<E>(value).map_or(0, |(name, payload)| self.deliver(topic.key(), &name, &payload))
+    pub fn publish<E>(&self, topic: &Topic, value: E::Value) -> usize
+    where
+        E: Published<Wire: Send + Sync + 'static>,
+    {
+        let Some(name) = self.name_of::<E>() else { return 0 };
+        let Some(entry) = self.entry(topic) else { return 0 };
+        let view = E::view(value);
+        let Some(payload) = encode(name, &view) else { return 0 };
+        entry.publish(name, payload, Some(Arc::new(view)))
     }
 
     /// Publishes a value under an operation's name, after holding it against the operation's documented type.
@@ -141,16 +158,14 @@ impl Hub {
         if !details.is_empty() {
             return Err(crate::extract::invalid(details).in_operation(name));
         }
-        Ok(self.deliver(topic.key(), name, &value.to_string()))
+        Ok(self.entry(topic).map_or(0, |entry| entry.publish(name, value.to_string(), None)))
     }
 
-    /// Sends a value to every connection; returns how many there are. It never waits.
+    /// Sends a value to every connection; returns how many were reached. It never waits.
     pub fn broadcast<E: Published>(&self, value: E::Value) -> usize {
-        let Some((name, payload)) = self.encode::<E>(value) else { return 0 };
-        let text = axum::extract::ws::Utf8Bytes::from(envelope::update(&name, None, false, &payload));
+        let Some(text) = self.message::<E>(value).map(Utf8Bytes::from) else { return 0 };
         let everybody: Vec<_> = self.connections_lock().open.values().cloned().collect();
-        everybody.iter().for_each(|connection| connection.outbox.push(text.clone()));
-        everybody.len()
+        everybody.iter().filter(|connection| connection.outbox.push(text.clone())).count()
     }
 
     /// The topic of a `#[topic]` function, its source included.
@@ -200,41 +215,52 @@ impl Hub {
         topics
     }
 
-    /// The name and payload of a value to publish, or a line in the log.
-    pub(crate) fn encode<E: Published>(&self, value: E::Value) -> Option<(Arc<str>, String)> {
-        let Some(name) = self.0.catalogue.published.get(&TypeId::of::<E>()) else {
-            tracing::error!(operation = type_name::<E>(), "published an operation that this service does not serve");
-            return None;
-        };
-        serde_json::to_string(&E::view(value))
-            .inspect_err(|error| tracing::error!(operation = %name, %error, "a published value cannot be JSON"))
-            .ok()
-            .map(|payload| (Arc::clone(name), payload))
+    /// A value as a message outside of any topic; `None`, with a line in the log, when it cannot be one.
+    pub(crate) fn message<E: Published>(&self, value: E::Value) -> Option<String> {
+        let name = self.name_of::<E>()?;
+        let payload = encode(name, &E::view(value))?;
+        Some(envelope::update(name, None, false, &payload))
     }
 
-    fn deliver(&self, key: &Arc<str>, name: &str, payload: &str) -> usize {
-        let Some(entry) = self.topics_lock().get(key).cloned() else { return 0 };
-        let text = envelope::update(name, Some(&entry.wire), false, payload).into();
-        let mut state = entry.lock();
-        if let Some(snapshot) = &mut state.snapshot {
-            *snapshot = (name.into(), payload.to_owned(), None);
+    fn name_of<E: Published>(&self) -> Option<&Arc<str>> {
+        let name = self.0.catalogue.published.get(&TypeId::of::<E>());
+        if name.is_none() {
+            tracing::error!(operation = type_name::<E>(), "published an operation that this service does not serve");
         }
-        state.deliver(&Update { text, value: None, is_snapshot: false })
+        name
+    }
+
+    fn entry(&self, topic: &Topic) -> Option<Arc<Entry>> {
+        self.topics_lock().get(topic.key()).cloned()
     }
 
     /// Subscribes a connection; says whether it was not subscribed before.
     pub(crate) async fn subscribe(&self, client: &Client, topic: &Topic, shape: Option<Shape>) -> Result<bool> {
         match self.join(&client.connection, topic, client.hold.as_deref(), shape)? {
             Join::Done { is_new } => Ok(is_new),
-            Join::Pending(pending) => pending.wait(self.0.limits.source_start).await.map(|()| true),
+            Join::Pending { pending, is_new } => pending.wait(self.0.limits.source_start).await.map(|()| is_new),
+        }
+    }
+
+    /// Gives a subscription another shape.
+    pub(crate) fn reshape(&self, connection: &Connection, topic: &Topic, shape: Option<Shape>) {
+        let held = connection.memberships().topics.get(topic.key()).map(|held| held.subscription);
+        if let Some(subscription) = held {
+            connection.outbox.reshape(subscription, shape);
         }
     }
 
     /// Begins a subscription: it is there at once, or when its topic's source has come alive.
-    fn join(&self, connection: &Arc<Connection>, topic: &Topic, hold: Option<&Hold>, shape: Option<Shape>) -> Result<Join> {
+    fn join(
+        &self,
+        connection: &Arc<Connection>,
+        topic: &Topic,
+        hold: Option<&Hold>,
+        shape: Option<Shape>,
+    ) -> Result<Join> {
         let mut topics = self.topics_lock();
         let known = self.check_join(connection, topic)?;
-        let entry = Arc::clone(topics.entry(Arc::clone(topic.key())).or_insert_with(|| self.open(topic)));
+        let entry = Arc::clone(topics.entry(Arc::clone(topic.key())).or_insert_with(|| Arc::new(Entry::new(topic))));
         let mut state = entry.lock();
         let mut memberships = connection.memberships();
         if memberships.has_left {
@@ -242,11 +268,9 @@ impl Hub {
             self.depart(&mut topics, &entry, connection.id);
             return Err(has_ended());
         }
-        if let Some(Membership { subscription, is_pending: false, .. }) = known {
-            connection.outbox.reshape(subscription, shape);
-            return Ok(Join::Done { is_new: false });
-        }
+        let is_new = known.is_none();
         let subscription = match known {
+            Some(Membership { is_pending: false, .. }) => return Ok(Join::Done { is_new }),
             Some(Membership { subscription, .. }) => subscription,
             None => {
                 let subscription = SubscriptionId(self.0.subscriptions.fetch_add(1, Ordering::Relaxed));
@@ -260,20 +284,25 @@ impl Hub {
             }
         };
         drop(memberships);
+        if let Some(source) = topic.source().filter(|_| !state.has_source) {
+            state.has_source = true;
+            state.phase = Phase::Starting;
+            tokio::spawn(source::supervise(self.clone(), Arc::clone(&entry), Arc::clone(source)));
+        }
         let member = Member { connection: Arc::clone(connection), subscription };
         if matches!(state.phase, Phase::Live | Phase::Lingering) {
             state.phase = Phase::Live;
             state.admit(&entry, member);
             drop(state);
             entry.interest.notify_one();
-            return Ok(Join::Done { is_new: true });
+            return Ok(Join::Done { is_new });
         }
         let (answer, answered) = oneshot::channel();
-        state.waiting.push(Waiting { member, answer });
+        state.waiting.push(Waiting { member: member.clone(), answer });
         drop(state);
         entry.interest.notify_one();
-        let undo = Undo { hub: self.clone(), connection: Arc::clone(connection), key: Arc::clone(topic.key()) };
-        Ok(Join::Pending(Pending { answered, undo: Some(undo) }))
+        let undo = Undo { hub: self.clone(), member, key: Arc::clone(topic.key()) };
+        Ok(Join::Pending { pending: Pending { answered, undo: Some(undo) }, is_new })
     }
 
     /// What the connection already has of this topic; an error if it may have no more.
@@ -291,22 +320,6 @@ impl Hub {
         }
     }
 
-    /// Makes the entry of a topic that nobody listened to, and starts what feeds it.
-    fn open(&self, topic: &Topic) -> Arc<Entry> {
-        let phase = if topic.source().is_some() { Phase::Starting } else { Phase::Live };
-        let entry = Arc::new(Entry {
-            key: Arc::clone(topic.key()),
-            wire: Arc::clone(topic.wire_text()),
-            state: Mutex::new(State { phase, start: 0, members: HashMap::new(), waiting: Vec::new(), snapshot: None }),
-            interest: Notify::new(),
-            has_source: topic.source().is_some(),
-        });
-        if let Some(source) = topic.source() {
-            tokio::spawn(source::supervise(self.clone(), Arc::clone(&entry), Arc::clone(source)));
-        }
-        entry
-    }
-
     /// Ends a subscription; says whether there was one.
     pub(crate) fn unsubscribe(&self, connection: &Arc<Connection>, key: &Arc<str>) -> bool {
         let mut topics = self.topics_lock();
@@ -319,6 +332,19 @@ impl Hub {
         true
     }
 
+    /// Takes back a subscription that has not begun. A later one to the same topic stays.
+    fn withdraw(&self, member: &Member, key: &Arc<str>) {
+        let mut topics = self.topics_lock();
+        if !member.drop_membership(key) {
+            return;
+        }
+        if let Some(entry) = topics.get(key).cloned() {
+            self.depart(&mut topics, &entry, member.connection.id);
+        }
+        drop(topics);
+        member.connection.outbox.forget(member.subscription);
+    }
+
     /// Takes a connection out of a topic. A topic without a source and without listeners is gone.
     fn depart(&self, topics: &mut HashMap<Arc<str>, Arc<Entry>>, entry: &Arc<Entry>, connection: Uuid) {
         let mut state = entry.lock();
@@ -327,9 +353,9 @@ impl Hub {
         if state.has_interest() {
             return;
         }
-        if entry.has_source {
+        if state.has_source {
             if state.phase == Phase::Live {
-                state.phase = Phase::Lingering;
+                state.linger();
             }
             entry.interest.notify_one();
         } else {
@@ -337,9 +363,11 @@ impl Hub {
         }
     }
 
-    /// Lets a connection in, unless the service is shutting down.
+    /// Lets a connection in, unless the service is shutting down. Either way it is served until
+    /// [`end_serving`](Self::end_serving).
     pub(crate) fn enter(&self, connection: &Arc<Connection>) -> bool {
         let mut connections = self.connections_lock();
+        connections.served += 1;
         if !connections.is_shutting_down {
             connections.open.insert(connection.id, Arc::clone(connection));
         }
@@ -362,11 +390,6 @@ impl Hub {
             }
         }
         self.connections_lock().open.remove(&connection.id);
-    }
-
-    /// Counts a connection that is being served; it ends with [`end_serving`](Self::end_serving).
-    pub(crate) fn begin_serving(&self) {
-        self.connections_lock().served += 1;
     }
 
     /// A connection has left and said goodbye.
@@ -422,53 +445,49 @@ impl Hub {
     pub(crate) fn fail_to_start(&self, entry: &Arc<Entry>, error: &Error) -> bool {
         let mut topics = self.topics_lock();
         let mut state = entry.lock();
-        let waiting = std::mem::take(&mut state.waiting);
+        state.turn_away(&entry.key, error);
         let is_gone = state.members.is_empty();
         if is_gone {
             topics.remove(&entry.key);
-        }
-        drop((state, topics));
-        for Waiting { member, answer } in waiting {
-            member.drop_membership(&entry.key);
-            // The subscriber may have gone meanwhile; then nobody needs the answer.
-            let _ = answer.send(Err(error.share()));
         }
         is_gone
     }
 
     /// Tells the subscribers that the source failed; `error` says when it starts again.
     pub(crate) fn fail(&self, entry: &Arc<Entry>, error: &Error) {
-        let text: axum::extract::ws::Utf8Bytes = envelope::error(None, Some(&entry.wire), error).into();
+        let text = envelope::error(None, Some(&entry.wire), error).into();
         let mut state = entry.lock();
         state.phase = Phase::Failed;
         state.snapshot = None;
-        state.deliver(&Update { text, value: None, is_snapshot: true });
+        state.deliver(&Update { text, value: None, is_snapshot: false });
     }
 
-    /// Ends the topic for all its subscribers, with a notice that says why and whether to come back.
-    pub(crate) fn end_topic(&self, entry: &Arc<Entry>, code: &str, resubscribe: bool) {
-        let payload = json!({ "code": code, "resubscribe": resubscribe }).to_string();
-        let notice = axum::extract::ws::Utf8Bytes::from(envelope::update("unsubscribed", Some(&entry.wire), false, &payload));
+    /// Ends the topic for all its subscribers, with a notice that says why.
+    pub(crate) fn end_topic(&self, entry: &Arc<Entry>, code: &str) {
+        let payload = json!({ "code": code, "resubscribe": false }).to_string();
+        let text = envelope::update("unsubscribed", Some(&entry.wire), false, &payload).into();
+        let notice = Update { text, value: None, is_snapshot: false };
         let mut topics = self.topics_lock();
         let mut state = entry.lock();
-        let members = std::mem::take(&mut state.members);
-        let waiting = std::mem::take(&mut state.waiting);
         topics.remove(&entry.key);
-        drop((state, topics));
-        for member in members.into_values() {
-            let notice = Update { text: notice.clone(), value: None, is_snapshot: true };
+        for member in std::mem::take(&mut state.members).into_values() {
             member.connection.outbox.conclude(member.subscription, &notice);
             member.drop_membership(&entry.key);
         }
-        for Waiting { member, answer } in waiting {
-            member.drop_membership(&entry.key);
-            // As above: the subscriber may have gone.
-            let _ = answer.send(Err(source::ended(&entry.key)));
-        }
+        state.turn_away(&entry.key, &source::ended(&entry.key));
     }
 }
 
 impl Entry {
+    fn new(topic: &Topic) -> Self {
+        Self {
+            key: Arc::clone(topic.key()),
+            wire: Arc::clone(topic.wire_text()),
+            state: Mutex::new(State::new()),
+            interest: Notify::new(),
+        }
+    }
+
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -489,7 +508,7 @@ impl Entry {
     /// Publishes what the source made, and keeps what a new subscriber begins with. The first use makes the topic live.
     ///
     /// A source that is no longer the current one publishes nothing.
-    pub(crate) fn emit(self: &Arc<Self>, start: u64, name: &Arc<str>, what: Emission) {
+    pub(crate) fn emit(&self, start: u64, name: &Arc<str>, what: Emission) {
         let mut state = self.lock();
         if state.start != start || !matches!(state.phase, Phase::Starting | Phase::Live | Phase::Lingering) {
             return;
@@ -499,35 +518,51 @@ impl Entry {
         }
         match what {
             Emission::Ready => {}
-            Emission::Snapshot { payload, value } => {
-                let update = self.update(name, true, &payload, Some(&value));
-                state.snapshot = Some((Arc::clone(name), payload, Some(value)));
-                state.deliver(&update);
+            Emission::Update { payload, value } => {
                 self.let_in(&mut state);
-                return;
-            }
-            Emission::Update { payload, value, state: after } => {
-                self.let_in(&mut state);
-                let update = self.update(name, false, &payload, Some(&value));
-                state.deliver(&update);
-                match after {
-                    Some(folded) => state.snapshot = Some((Arc::clone(name), folded, None)),
-                    None if state.snapshot.is_some() => state.snapshot = Some((Arc::clone(name), payload, Some(value))),
-                    None => {}
+                state.deliver(&self.update(name, false, &payload, Some(&value)));
+                if state.snapshot.is_some() {
+                    state.snapshot = Some(Snapshot { name: Arc::clone(name), payload, value: Some(value) });
                 }
-                return;
             }
+            Emission::Change { payload, value, state: after } if state.snapshot.is_some() => {
+                state.deliver(&self.update(name, false, &payload, Some(&value)));
+                state.snapshot = Some(Snapshot { name: Arc::clone(name), payload: after, value: None });
+            }
+            // Nobody has the state that a first change would change, so it is told as the state that it leads to.
+            Emission::Change { state: payload, .. } => self.reset(&mut state, name, payload, None),
+            Emission::Snapshot { payload, value } => self.reset(&mut state, name, payload, Some(value)),
         }
         self.let_in(&mut state);
     }
 
+    /// Tells the present subscribers the whole state.
+    fn reset(&self, state: &mut State, name: &Arc<str>, payload: String, value: Option<Seen>) {
+        state.deliver(&self.update(name, true, &payload, value.as_ref()));
+        state.snapshot = Some(Snapshot { name: Arc::clone(name), payload, value });
+    }
+
+    /// Publishes what comes from outside of the topic's source; returns how many were reached.
+    fn publish(&self, name: &Arc<str>, payload: String, value: Option<Seen>) -> usize {
+        let mut state = self.lock();
+        let reached = state.deliver(&self.update(name, false, &payload, value.as_ref()));
+        if let Some(snapshot) = state.snapshot.as_mut().filter(|snapshot| snapshot.name == *name) {
+            (snapshot.payload, snapshot.value) = (payload, value);
+        }
+        reached
+    }
+
     fn come_alive(&self, state: &mut State) {
-        state.phase = if state.has_interest() { Phase::Live } else { Phase::Lingering };
+        if state.has_interest() {
+            state.phase = Phase::Live;
+        } else {
+            state.linger();
+        }
         self.interest.notify_one();
     }
 
     /// Makes subscribers of those who waited.
-    fn let_in(self: &Arc<Self>, state: &mut State) {
+    fn let_in(&self, state: &mut State) {
         for Waiting { member, answer } in std::mem::take(&mut state.waiting) {
             state.admit(self, member);
             // The request may have been dropped meanwhile; its guard takes the membership back.
@@ -535,7 +570,7 @@ impl Entry {
         }
     }
 
-    fn update(&self, name: &str, is_snapshot: bool, payload: &str, value: Option<&Arc<dyn std::any::Any + Send + Sync>>) -> Update {
+    fn update(&self, name: &str, is_snapshot: bool, payload: &str, value: Option<&Seen>) -> Update {
         let text = envelope::update(name, Some(&self.wire), is_snapshot, payload).into();
         Update { text, value: value.cloned(), is_snapshot }
     }
@@ -544,46 +579,91 @@ impl Entry {
 /// This is what a source has to say.
 pub(crate) enum Emission {
     Ready,
-    Snapshot { payload: String, value: Arc<dyn std::any::Any + Send + Sync> },
-    Update { payload: String, value: Arc<dyn std::any::Any + Send + Sync>, state: Option<String> },
+    Snapshot {
+        payload: String,
+        value: Seen,
+    },
+    Update {
+        payload: String,
+        value: Seen,
+    },
+    /// An update that changes a larger state, and the state that it leads to.
+    Change {
+        payload: String,
+        value: Seen,
+        state: String,
+    },
+}
+
+fn encode(name: &str, value: &impl Serialize) -> Option<String> {
+    serde_json::to_string(value)
+        .inspect_err(|error| tracing::error!(operation = name, %error, "a published value cannot be JSON"))
+        .ok()
 }
 
 impl State {
+    fn new() -> Self {
+        Self {
+            phase: Phase::Live,
+            has_source: false,
+            start: 0,
+            members: HashMap::new(),
+            waiting: Vec::new(),
+            idle_since: Instant::now(),
+            snapshot: None,
+        }
+    }
+
+    fn linger(&mut self) {
+        self.phase = Phase::Lingering;
+        self.idle_since = Instant::now();
+    }
+
     pub(crate) fn has_interest(&self) -> bool {
         !self.members.is_empty() || !self.waiting.is_empty()
     }
 
     fn deliver(&self, update: &Update) -> usize {
-        self.members
-            .values()
-            .filter(|member| member.connection.outbox.push_update(member.subscription, update))
-            .count()
+        self.members.values().filter(|member| member.connection.outbox.push_update(member.subscription, update)).count()
     }
 
-    /// Makes a subscriber, beginning with the snapshot if there is one. A connection that has left stays out.
+    /// Makes a subscriber, beginning with the snapshot if there is one. Not if it has left, nor a second time.
     fn admit(&mut self, entry: &Entry, member: Member) {
         {
             let mut memberships = member.connection.memberships();
             match memberships.topics.get_mut(&entry.key) {
-                Some(held) if held.subscription == member.subscription => held.is_pending = false,
+                Some(held) if held.subscription == member.subscription && held.is_pending => held.is_pending = false,
                 _ => return,
             }
         }
-        if let Some((name, payload, value)) = &self.snapshot {
-            let update = entry.update(name, true, payload, value.as_ref());
-            member.connection.outbox.push_update(member.subscription, &update);
+        if let Some(Snapshot { name, payload, value }) = &self.snapshot {
+            let first = entry.update(name, true, payload, value.as_ref());
+            member.connection.outbox.push_update(member.subscription, &first);
         }
         self.members.insert(member.connection.id, member);
+    }
+
+    /// Answers those who wait with an error, and leaves nothing of them behind.
+    fn turn_away(&mut self, key: &Arc<str>, error: &Error) {
+        for Waiting { member, answer } in std::mem::take(&mut self.waiting) {
+            if member.drop_membership(key) {
+                member.connection.outbox.forget(member.subscription);
+            }
+            // The subscriber may have gone meanwhile; then nobody needs the answer.
+            let _ = answer.send(Err(error.share()));
+        }
     }
 }
 
 impl Member {
-    /// Takes the topic from the connection's list, if it is still this subscription's.
-    fn drop_membership(&self, key: &Arc<str>) {
+    /// Takes the topic from the connection's list, if it is still this subscription's; says so.
+    fn drop_membership(&self, key: &Arc<str>) -> bool {
         let mut memberships = self.connection.memberships();
-        if memberships.topics.get(key).is_some_and(|held| held.subscription == self.subscription) {
+        let is_ours = memberships.topics.get(key).is_some_and(|held| held.subscription == self.subscription);
+        if is_ours {
             memberships.topics.remove(key);
         }
+        is_ours
     }
 }
 
@@ -593,7 +673,7 @@ fn has_ended() -> Error {
 
 enum Join {
     Done { is_new: bool },
-    Pending(Pending),
+    Pending { pending: Pending, is_new: bool },
 }
 
 /// This is a subscription whose topic has yet to come alive. Dropped before that, it leaves nothing behind.
@@ -604,7 +684,7 @@ struct Pending {
 
 struct Undo {
     hub: Hub,
-    connection: Arc<Connection>,
+    member: Member,
     key: Arc<str>,
 }
 
@@ -625,8 +705,8 @@ impl Pending {
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        if let Some(Undo { hub, connection, key }) = self.undo.take() {
-            hub.unsubscribe(&connection, &key);
+        if let Some(Undo { hub, member, key }) = self.undo.take() {
+            hub.withdraw(&member, &key);
         }
     }
 }

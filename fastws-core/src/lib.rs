@@ -34,13 +34,15 @@ mod topic;
 pub use client::Client;
 pub use close::{CloseReason, Timeouts};
 pub use error::{BuildError, Detail, Error, ErrorCode, Result};
-pub use extract::{FromMessage, FromTopic, Message, Payload, State};
-pub use handler::{IntoNothing, IntoReply, Needs};
+pub use extract::{FromMessage, FromTopic, Inbound, Message, Payload, State};
+pub use handler::{Failure, IntoNothing, IntoReply, Needs, Outbound};
 pub use hub::{ConnectionInfo, Hub, Phase, TopicInfo};
 pub use limits::Limits;
-pub use operation::{Declared, Direction, Operation, Published, Reply, TopicDeclared, TopicPart, TopicRole, TypeSchema};
+pub use operation::{
+    Declared, Direction, Operation, Published, Reply, TopicDeclared, TopicPart, TopicRole, TypeSchema,
+};
 pub use router::OperationRouter;
-pub use schema::Schemas;
+pub use schema::{Schemas, validator};
 pub use serve::{HttpLimits, Serve, serve};
 pub use service::{Builder, FastWs};
 pub use session::{ErrorPolicy, Heartbeat};

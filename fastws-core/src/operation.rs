@@ -4,10 +4,9 @@ use std::any::TypeId;
 use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::Serialize;
 use serde_json::Value;
 
-use crate::handler::{Callable, Needs};
+use crate::handler::{Callable, Needs, Outbound};
 use crate::source::DeclaredTopic;
 
 /// This is which way a message goes, named from the client's side.
@@ -196,7 +195,7 @@ pub trait Published: Declared {
     /// The domain's value.
     type Value;
     /// What goes on the wire.
-    type Wire: Serialize;
+    type Wire: Outbound;
     /// How the wire sees the value: the function itself.
     fn view(value: Self::Value) -> Self::Wire;
 }

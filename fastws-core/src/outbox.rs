@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,16 +17,38 @@ use crate::limits::Limits;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SubscriptionId(pub(crate) u64);
 
-/// This decides, for one subscriber, whether it gets an update.
-pub(crate) type Shape = Box<dyn FnMut(&(dyn Any + Send + Sync)) -> bool + Send>;
+/// This decides, for one subscriber, whether it gets an update. It is the application's code, which runs without any
+/// lock but its own and may panic.
+#[derive(Clone)]
+pub(crate) struct Shape(Arc<Mutex<Wants>>);
+
+type Wants = dyn FnMut(&(dyn Any + Send + Sync)) -> bool + Send;
+
+/// This is the value of an update, for shapes to look at.
+pub(crate) type Seen = Arc<dyn Any + Send + Sync>;
+
+impl Shape {
+    /// Judges values of type `T`, and lets all others pass.
+    pub(crate) fn of<T: 'static>(mut wanted: impl FnMut(&T) -> bool + Send + 'static) -> Self {
+        Self(Arc::new(Mutex::new(move |value: &(dyn Any + Send + Sync)| value.downcast_ref().is_none_or(&mut wanted))))
+    }
+
+    fn wants(&self, value: &Seen) -> bool {
+        let judge = || (self.0.lock().unwrap_or_else(PoisonError::into_inner))(value.as_ref());
+        catch_unwind(AssertUnwindSafe(judge)).unwrap_or_else(|_| {
+            tracing::error!("a subscriber's shape panicked; it does not get the update");
+            false
+        })
+    }
+}
 
 /// This is an update on its way to all subscribers of a topic: the same bytes for each.
 #[derive(Clone)]
 pub(crate) struct Update {
     pub(crate) text: Utf8Bytes,
-    /// The value itself, where a subscriber's shape wants to look at it.
-    pub(crate) value: Option<Arc<dyn Any + Send + Sync>>,
-    /// A snapshot passes every shape.
+    /// The value itself, for the subscribers' shapes; what has none passes them all.
+    pub(crate) value: Option<Seen>,
+    /// A shape sees a snapshot, and cannot keep it away.
     pub(crate) is_snapshot: bool,
 }
 
@@ -57,17 +80,31 @@ struct Subscription {
     /// Frames that wait for the reply of the request that subscribed.
     held: Option<Vec<Queued>>,
     shape: Option<Shape>,
+    /// Whether it has had its last update, and only waits for the reply.
+    is_over: bool,
 }
 
 struct Queued {
     frame: Frame,
     since: Instant,
-    of: Option<(SubscriptionId, Update)>,
+    of: Option<SubscriptionId>,
+    /// What has yet to judge the frame.
+    judge: Option<Judge>,
+}
+
+struct Judge {
+    shape: Shape,
+    value: Seen,
+    is_snapshot: bool,
 }
 
 impl Queued {
     fn new(frame: Frame) -> Self {
-        Self { frame, since: Instant::now(), of: None }
+        Self { frame, since: Instant::now(), of: None, judge: None }
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.judge.as_ref().is_none_or(|Judge { shape, value, is_snapshot }| shape.wants(value) || *is_snapshot)
     }
 
     fn bytes(&self) -> usize {
@@ -95,28 +132,34 @@ impl Outbox {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Appends a message that belongs to no subscription.
-    pub(crate) fn push(&self, text: impl Into<Utf8Bytes>) {
+    /// Appends a message that belongs to no subscription. Says whether it was taken.
+    pub(crate) fn push(&self, text: impl Into<Utf8Bytes>) -> bool {
         let mut queue = self.lock();
-        queue.append(Queued::new(Frame::Text(text.into())));
+        let is_taken = queue.append(Queued::new(Frame::Text(text.into())));
         self.measure(queue);
+        is_taken
     }
 
-    /// Puts a control frame in front of everything else.
+    /// Puts a control frame in front of everything else. It does not hide for how long the others have waited.
     pub(crate) fn push_control(&self, frame: Frame) {
         let mut queue = self.lock();
         if !queue.is_finished {
-            queue.frames.push_front(Queued::new(frame));
+            let control = Queued::new(frame);
+            let since = queue.frames.front().map_or(control.since, |oldest| oldest.since);
+            queue.bytes += control.bytes();
+            queue.frames.push_front(Queued { since, ..control });
         }
         self.measure(queue);
     }
 
     /// Makes room for a subscription. While `held`, its updates wait for [`release`](Self::release).
     pub(crate) fn open(&self, subscription: SubscriptionId, held: bool, shape: Option<Shape>) {
-        self.lock().subscriptions.insert(subscription, Subscription { held: held.then(Vec::new), shape });
+        self.lock()
+            .subscriptions
+            .insert(subscription, Subscription { held: held.then(Vec::new), shape, is_over: false });
     }
 
-    /// Gives an open subscription another shape.
+    /// Gives an open subscription another shape, for the updates from now on.
     pub(crate) fn reshape(&self, subscription: SubscriptionId, shape: Option<Shape>) {
         if let Some(open) = self.lock().subscriptions.get_mut(&subscription) {
             open.shape = shape;
@@ -134,7 +177,7 @@ impl Outbox {
         }
         let Queue { frames, bytes, .. } = &mut *queue;
         frames.retain(|queued| {
-            let keep = queued.of.as_ref().is_none_or(|(of, _)| *of != subscription);
+            let keep = queued.of != Some(subscription);
             if !keep {
                 *bytes -= queued.bytes();
             }
@@ -145,35 +188,20 @@ impl Outbox {
     /// Appends an update, unless its subscription has ended. Says whether it was taken.
     pub(crate) fn push_update(&self, subscription: SubscriptionId, update: &Update) -> bool {
         let mut queue = self.lock();
-        if queue.is_finished || queue.is_full {
-            return false;
-        }
-        let queued = Queued {
-            frame: Frame::Text(update.text.clone()),
-            since: Instant::now(),
-            of: Some((subscription, update.clone())),
-        };
-        let bytes = queued.bytes();
-        match queue.subscriptions.get_mut(&subscription) {
-            None => return false,
-            Some(Subscription { held: Some(held), .. }) => {
-                held.push(queued);
-                queue.bytes += bytes;
-                queue.held += 1;
-            }
-            Some(_) => queue.append(queued),
-        }
+        let is_taken = queue.append_update(subscription, update);
         self.measure(queue);
-        true
+        is_taken
     }
 
     /// Ends a subscription with a last update; unlike [`forget`](Self::forget), what is queued is still written.
     pub(crate) fn conclude(&self, subscription: SubscriptionId, last: &Update) {
-        self.push_update(subscription, last);
         let mut queue = self.lock();
-        if queue.subscriptions.get(&subscription).is_some_and(|open| open.held.is_none()) {
-            queue.subscriptions.remove(&subscription);
+        queue.append_update(subscription, last);
+        match queue.subscriptions.get_mut(&subscription) {
+            Some(open) if open.held.is_some() => open.is_over = true,
+            _ => drop(queue.subscriptions.remove(&subscription)),
         }
+        self.measure(queue);
     }
 
     /// Appends a request's terminal frame, if it has one, and lets the subscriptions that waited for it flow.
@@ -183,11 +211,16 @@ impl Outbox {
             queue.append(Queued::new(Frame::Text(text.into())));
         }
         for subscription in subscriptions {
-            let held = queue.subscriptions.get_mut(subscription).and_then(|open| open.held.take());
+            let Some(open) = queue.subscriptions.get_mut(subscription) else { continue };
+            let (held, is_over) = (open.held.take(), open.is_over);
             for frame in held.into_iter().flatten() {
                 queue.held -= 1;
                 queue.bytes -= frame.bytes();
-                queue.append(frame);
+                // It begins to wait for the client now; until now the client waited for us.
+                queue.append(Queued { since: Instant::now(), ..frame });
+            }
+            if is_over {
+                queue.subscriptions.remove(subscription);
             }
         }
         self.measure(queue);
@@ -203,12 +236,20 @@ impl Outbox {
             queue.frames.clear();
         }
         queue.is_full = false;
-        let close = CloseFrame { code: reason.code(), reason: reason.sentence().as_ref().into() };
-        queue.append(Queued::new(Frame::Close(Some(close))));
+        // A client that gave no code gets none back: 1005 may not be on the wire (RFC 6455 section 7.4.1).
+        let has_code = reason.code() != 1005;
+        let close = has_code.then(|| CloseFrame { code: reason.code(), reason: reason.sentence().as_ref().into() });
+        queue.append(Queued::new(Frame::Close(close)));
         queue.is_finished = true;
         queue.subscriptions.clear();
         drop(queue);
         self.changed.notify_one();
+    }
+
+    /// Takes nothing more and forgets what is queued: the socket is gone.
+    pub(crate) fn discard(&self) {
+        let mut queue = self.lock();
+        *queue = Queue { is_finished: true, ..Queue::default() };
     }
 
     /// Waits for the next frame to write; `None` after the close frame.
@@ -222,7 +263,7 @@ impl Outbox {
         }
     }
 
-    /// The next frame, if one is there.
+    /// The next frame that is wanted, if one is there.
     pub(crate) fn take(&self) -> Taken {
         loop {
             let mut queue = self.lock();
@@ -230,28 +271,10 @@ impl Outbox {
                 return if queue.is_finished { Taken::Finished } else { Taken::Nothing };
             };
             queue.bytes -= queued.bytes();
-            let Some((subscription, update)) = &queued.of else { return Taken::Frame(queued.frame) };
-            let Some(shape) = queue.subscriptions.get_mut(subscription).and_then(|open| open.shape.take()) else {
-                return Taken::Frame(queued.frame);
-            };
-            // The shape is the application's code: it runs without the lock.
             drop(queue);
-            if self.passes(*subscription, update, shape) {
+            if queued.is_wanted() {
                 return Taken::Frame(queued.frame);
             }
-        }
-    }
-
-    fn passes(&self, subscription: SubscriptionId, update: &Update, mut shape: Shape) -> bool {
-        let wanted = update.value.as_deref().is_none_or(|value| shape(value)) || update.is_snapshot;
-        let mut queue = self.lock();
-        match queue.subscriptions.get_mut(&subscription) {
-            Some(open) => {
-                open.shape.get_or_insert(shape);
-                wanted
-            }
-            // It ended meanwhile; this frame was taken before that, and is written before the end is confirmed.
-            None => wanted,
         }
     }
 
@@ -285,17 +308,37 @@ pub(crate) enum Taken {
 }
 
 impl Queue {
-    fn append(&mut self, queued: Queued) {
-        if !self.is_finished && !self.is_full {
+    fn append(&mut self, queued: Queued) -> bool {
+        let is_open = !self.is_finished && !self.is_full;
+        if is_open {
             self.bytes += queued.bytes();
             self.frames.push_back(queued);
         }
+        is_open
+    }
+
+    fn append_update(&mut self, subscription: SubscriptionId, update: &Update) -> bool {
+        if self.is_finished || self.is_full {
+            return false;
+        }
+        let Some(open) = self.subscriptions.get_mut(&subscription).filter(|open| !open.is_over) else { return false };
+        let judged = open.shape.clone().zip(update.value.clone());
+        let judge = judged.map(|(shape, value)| Judge { shape, value, is_snapshot: update.is_snapshot });
+        let queued = Queued { of: Some(subscription), judge, ..Queued::new(Frame::Text(update.text.clone())) };
+        let Some(held) = &mut open.held else { return self.append(queued) };
+        self.bytes += queued.bytes();
+        self.held += 1;
+        held.push(queued);
+        true
     }
 }
 
 impl std::fmt::Debug for Outbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let queue = self.lock();
-        f.debug_struct("Outbox").field("frames", &queue.frames.len()).field("bytes", &queue.bytes).finish_non_exhaustive()
+        f.debug_struct("Outbox")
+            .field("frames", &queue.frames.len())
+            .field("bytes", &queue.bytes)
+            .finish_non_exhaustive()
     }
 }

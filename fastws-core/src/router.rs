@@ -97,12 +97,21 @@ pub(crate) struct Route {
     pub(crate) reply: Option<String>,
     pub(crate) is_concurrent: bool,
     handler: Arc<dyn Callable>,
+    check: Option<Check>,
     /// The payload's schema, to explain what is wrong with one.
     schema: Option<(Value, Arc<OnceLock<Schemas>>)>,
     validator: OnceLock<Option<jsonschema::Validator>>,
 }
 
+/// Decodes and checks a payload, and lists what is wrong with it.
+type Check = fn(Option<&str>) -> Result<(), Vec<Detail>>;
+
 impl Route {
+    /// Whether the handler would take this payload.
+    pub(crate) fn check(&self, payload: &Value) -> Result<(), Vec<Detail>> {
+        self.check.map_or(Ok(()), |check| check(Some(&payload.to_string())))
+    }
+
     pub(crate) fn call(&self, message: Message) -> BoxFuture<Outcome> {
         self.handler.call(message)
     }
@@ -193,7 +202,7 @@ pub(crate) fn assemble(
         states: Arc::clone(states),
     };
     let mut declarations = declarations;
-    declarations.sort_by(|a, b| (a.name(), a.declaration.about.place()).cmp(&(b.name(), b.declaration.about.place())));
+    declarations.sort_by_key(|declared| (declared.name(), declared.declaration.about.place()));
     for declaration in declarations {
         assembly.add(declaration, complaints);
     }
@@ -216,7 +225,7 @@ struct Assembly {
 /// This is an operation whose schemas are not final yet.
 struct Draft {
     operation: Operation,
-    check: Option<fn(Option<&str>) -> Result<(), Vec<Detail>>>,
+    check: Option<Check>,
 }
 
 impl Prefixed {
@@ -271,7 +280,8 @@ impl Assembly {
     /// Complains about states that nobody gave.
     fn require(&self, name: &str, needs: &Needs, complaints: &mut Vec<String>) {
         for (_, state) in needs.states.iter().filter(|(id, _)| !self.states.holds(*id)) {
-            complaints.push(format!("operation `{name}` needs `State<{state}>`: give one to the builder with `.state(…)`"));
+            complaints
+                .push(format!("operation `{name}` needs `State<{state}>`: give one to the builder with `.state(…)`"));
         }
     }
 
@@ -289,8 +299,9 @@ impl Assembly {
             payload: self.collector.outbound(schema),
             example: prefixed.declaration.about.reply_example.map(|example| example()),
         });
-        self.push_route(&operation, handler, prefixed.declaration.about.concurrent);
-        self.drafts.push(Draft { operation, check: payload.map(|payload| payload.check) });
+        let check = payload.map(|payload| payload.check);
+        self.push_route(&operation, handler, check, prefixed.declaration.about.concurrent);
+        self.drafts.push(Draft { operation, check });
     }
 
     fn add_recv(&mut self, mut operation: Operation, payload: TypeSchema, twin: TypeId) {
@@ -315,7 +326,8 @@ impl Assembly {
         for (other, place) in &self.topics {
             if other.overlaps(&template) {
                 let (this, other) = (template.as_str(), other.as_str());
-                complaints.push(format!("topics `{this}` ({}) and `{other}` ({place}) could share one name", base.place));
+                complaints
+                    .push(format!("topics `{this}` ({}) and `{other}` ({place}) could share one name", base.place));
             }
         }
         self.topics.push((template.clone(), base.place.clone()));
@@ -341,18 +353,15 @@ impl Assembly {
             let role = TopicRole { template: template.as_str().into(), updates: update_name.to_string(), part };
             let (verb, title, summary) = match part {
                 TopicPart::Subscribe => ("subscribe", format!("Subscribe to {subject}"), base.summary.clone()),
-                TopicPart::Unsubscribe => {
-                    ("unsubscribe", format!("Unsubscribe from {subject}"), format!("Stops what `{route}.subscribe` began.").replace('`', ""))
-                }
+                TopicPart::Unsubscribe => (
+                    "unsubscribe",
+                    format!("Unsubscribe from {subject}"),
+                    format!("Stops what `{route}.subscribe` began.").replace('`', ""),
+                ),
                 TopicPart::Update => ("update", format!("{} update", about.title()), base.summary.clone()),
             };
-            let mut operation = Operation {
-                name: format!("{route}.{verb}"),
-                title,
-                summary,
-                topic: Some(role),
-                ..base.clone()
-            };
+            let mut operation =
+                Operation { name: format!("{route}.{verb}"), title, summary, topic: Some(role), ..base.clone() };
             if part == TopicPart::Update {
                 operation.direction = Direction::Recv;
                 operation.payload = Some(self.collector.outbound(update));
@@ -368,17 +377,25 @@ impl Assembly {
                 example: None,
             });
             let handler = TopicHandler { maker: Arc::clone(&maker), part };
-            self.push_route(&operation, Arc::new(handler), false);
-            self.drafts.push(Draft { operation, check: request.map(|request| request.check) });
+            let check = request.map(|request| request.check);
+            self.push_route(&operation, Arc::new(handler), check, false);
+            self.drafts.push(Draft { operation, check });
         }
     }
 
-    fn push_route(&mut self, operation: &Operation, handler: Arc<dyn Callable>, is_concurrent: bool) {
+    fn push_route(
+        &mut self,
+        operation: &Operation,
+        handler: Arc<dyn Callable>,
+        check: Option<Check>,
+        is_concurrent: bool,
+    ) {
         let route = Route {
             name: operation.name.clone(),
             reply: operation.reply.as_ref().map(|reply| reply.name.clone()),
             is_concurrent,
             handler,
+            check,
             schema: operation.payload.clone().map(|schema| (schema, Arc::clone(&self.schemas))),
             validator: OnceLock::new(),
         };
@@ -432,9 +449,8 @@ fn check_names(drafts: &[Draft], complaints: &mut Vec<String>) {
     for (name, places) in names {
         let places = places.join(" and ");
         if !is_name(name) {
-            complaints.push(format!(
-                "`{name}` is no operation name: 1 to 128 letters, digits, `.`, `_` or `-` ({places})"
-            ));
+            complaints
+                .push(format!("`{name}` is no operation name: 1 to 128 letters, digits, `.`, `_` or `-` ({places})"));
         }
         if RESERVED.contains(&name) {
             complaints.push(format!("the name `{name}` is the framework's own ({places})"));
@@ -458,7 +474,8 @@ fn check_examples(drafts: &[Draft], schemas: &Schemas, complaints: &mut Vec<Stri
                 complaints.push(format!("`{name}` has an example and no payload ({})", operation.place));
                 continue;
             };
-            let mut details = schemas.validator(schema).map(|validator| complaints_of(&validator, example)).unwrap_or_default();
+            let mut details =
+                schemas.validator(schema).map(|validator| complaints_of(&validator, example)).unwrap_or_default();
             if details.is_empty()
                 && *name == operation.name
                 && let Some(Err(refused)) = check.map(|check| check(Some(&example.to_string())))
@@ -466,7 +483,8 @@ fn check_examples(drafts: &[Draft], schemas: &Schemas, complaints: &mut Vec<Stri
                 details = refused;
             }
             for Detail { path, message } in details {
-                complaints.push(format!("the example of `{name}` is not valid at `{path}`: {message} ({})", operation.place));
+                complaints
+                    .push(format!("the example of `{name}` is not valid at `{path}`: {message} ({})", operation.place));
             }
         }
     }
@@ -492,17 +510,13 @@ fn topic_fields(
                 "topic `{}`: its parameters have no field that is called `{name}` in JSON ({place})",
                 template.as_str()
             )),
-            Some(field) if !is_scalar(field, schemas) => complaints.push(format!(
-                "topic `{}`: field `{name}` is not plain text, a number or a boolean ({place})",
-                template.as_str()
-            )),
-            Some(field) => {
-                let mut field = field.clone();
-                if let Value::Object(field) = &mut field {
-                    field.shift_remove("default");
-                }
-                fields.insert(name.to_owned(), field);
-            }
+            Some(field) => match plain(field, schemas) {
+                Some(field) => drop(fields.insert(name.to_owned(), field)),
+                None => complaints.push(format!(
+                    "topic `{}`: field `{name}` is not plain text, a number or a boolean ({place})",
+                    template.as_str()
+                )),
+            },
         }
     }
     let required = resolved.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
@@ -520,19 +534,32 @@ fn resolve<'a>(schema: &'a Value, schemas: &'a Schemas) -> &'a Value {
     name.and_then(|name| schemas.components().get(name)).unwrap_or(schema)
 }
 
-fn is_scalar(schema: &Value, schemas: &Schemas) -> bool {
+/// The schema of a topic's field, if it is plain text, a number or a boolean. A request may leave a field out where it
+/// has a default, but the topic has a value, so what remains is without `null` and `default`.
+fn plain(schema: &Value, schemas: &Schemas) -> Option<Value> {
     let is_plain = |kind: &str| matches!(kind, "string" | "integer" | "number" | "boolean");
-    let schema = match schema.get("allOf").and_then(Value::as_array).map(Vec::as_slice) {
-        Some([only]) => resolve(only, schemas),
-        _ => resolve(schema, schemas),
-    };
-    match schema.get("type") {
-        Some(Value::String(kind)) => is_plain(kind),
-        Some(Value::Array(kinds)) => {
-            kinds.iter().filter_map(Value::as_str).filter(|kind| *kind != "null").all(is_plain) && kinds.len() <= 2
+    let is_null = |schema: &Value| schema.get("type").is_some_and(|kind| kind == "null");
+    let mut field = schema.clone();
+    if let Value::Object(field) = &mut field {
+        field.shift_remove("default");
+        if let Some(Value::Array(choices)) = field.shift_remove("anyOf") {
+            let choices: Vec<_> = choices.into_iter().filter(|choice| !is_null(choice)).collect();
+            field.insert("allOf".into(), choices.into());
         }
-        _ => false,
+        if let Some(Value::Array(kinds)) = field.get_mut("type") {
+            kinds.retain(|kind| kind != "null");
+            if let [only] = kinds.as_slice() {
+                let only = only.clone();
+                field.insert("type".into(), only);
+            }
+        }
     }
+    let target = match field.get("allOf").and_then(Value::as_array).map(Vec::as_slice) {
+        Some([only]) => resolve(only, schemas),
+        Some(_) => return None,
+        None => resolve(&field, schemas),
+    };
+    target.get("type").and_then(Value::as_str).is_some_and(is_plain).then_some(field)
 }
 
 /// The schema of the reply to subscribe and unsubscribe.

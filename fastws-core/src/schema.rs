@@ -28,9 +28,17 @@ impl Schemas {
     /// # Errors
     /// When `schema` is no schema; those that this crate generates are.
     pub fn validator(&self, schema: &Value) -> Result<jsonschema::Validator, String> {
-        let document = json!({ "allOf": [schema], "components": { "schemas": self.components } });
-        jsonschema::draft7::new(&document).map_err(|error| error.to_string())
+        validator(schema, &self.components)
     }
+}
+
+/// Compiles a schema that refers to `components`.
+///
+/// # Errors
+/// When `schema` is no schema.
+pub fn validator(schema: &Value, components: &Map<String, Value>) -> Result<jsonschema::Validator, String> {
+    let document = json!({ "allOf": [schema], "components": { "schemas": components } });
+    jsonschema::draft7::new(&document).map_err(|error| error.to_string())
 }
 
 /// This gathers types, those that clients write (inbound) and those that the server writes (outbound), and then names
@@ -74,10 +82,16 @@ impl Collector {
         for (name, mut schema) in inbound {
             renames.apply(&mut schema);
             let name = renames.of(&name).unwrap_or(name);
-            if let Some(title) = schema.get_mut("title").filter(|title| title.as_str().is_some_and(|title| name == format!("{title}Input"))) {
+            if let Some(title) = schema
+                .get_mut("title")
+                .filter(|title| title.as_str().is_some_and(|title| name == format!("{title}Input")))
+            {
                 *title = name.clone().into();
             }
             components.insert(name, schema);
+        }
+        for (name, schema) in &mut components {
+            check_patterns(name, schema, complaints);
         }
         (Schemas { components: components.into_iter().collect() }, renames)
     }
@@ -96,7 +110,9 @@ impl Renames {
             let more: Vec<String> = inbound
                 .iter()
                 .filter(|(name, schema)| {
-                    outbound.contains_key(*name) && !names.contains(*name) && references(schema).any(|to| names.contains(to))
+                    outbound.contains_key(*name)
+                        && !names.contains(*name)
+                        && references(schema).any(|to| names.contains(to))
                 })
                 .map(|(name, _)| name.clone())
                 .collect();
@@ -150,9 +166,21 @@ fn polish(schema: &mut Value) {
     visit(schema, &mut |object| {
         collapse_unit_enum(object);
         restore_order(object);
+        bound_integer(object);
         // A tuple has no more elements than it has.
         if object.get("items").is_some_and(Value::is_array) && !object.contains_key("additionalItems") {
             object.insert("additionalItems".into(), false.into());
+        }
+    });
+}
+
+/// Every pattern is a regular expression: the first payload would be too late to find out.
+fn check_patterns(name: &str, schema: &mut Value, complaints: &mut Vec<String>) {
+    visit(schema, &mut |object| {
+        if let Some(Value::String(pattern)) = object.get("pattern")
+            && garde::rules::pattern::regex::Regex::new(pattern).is_err()
+        {
+            complaints.push(format!("schema `{name}`: the pattern `{pattern}` is no regular expression"));
         }
     });
 }
@@ -162,6 +190,19 @@ fn drop_unenforced(schema: &mut Value) {
     visit(schema, &mut |object| {
         object.shift_remove("uniqueItems");
     });
+}
+
+/// schemars bounds 8 and 16 bit integers and leaves those of 32 bits to their format, which nobody asserts. Bounds of 64
+/// bits stay out: JavaScript's numbers cannot say them.
+fn bound_integer(object: &mut Map<String, Value>) {
+    let bounds = match object.get("format").and_then(Value::as_str) {
+        Some("int32") => [("minimum", i64::from(i32::MIN)), ("maximum", i64::from(i32::MAX))],
+        Some("uint32") => [("minimum", 0), ("maximum", i64::from(u32::MAX))],
+        _ => return,
+    };
+    for (keyword, bound) in bounds {
+        object.entry(keyword).or_insert_with(|| bound.into());
+    }
 }
 
 /// Turns the `oneOf` that stands for an enum of documented unit variants into a plain `enum` in the same order.
@@ -177,7 +218,9 @@ fn collapse_unit_enum(object: &mut Map<String, Value>) {
                 }
                 values.push(Value::String(value.clone()));
             }
-            (Some(Value::String(kind)), None, Some(Value::Array(several))) if kind == "string" => values.extend(several.iter().cloned()),
+            (Some(Value::String(kind)), None, Some(Value::Array(several))) if kind == "string" => {
+                values.extend(several.iter().cloned());
+            }
             _ => return,
         }
     }
@@ -353,7 +396,10 @@ mod tests {
         let names: Vec<_> = schemas.components().keys().map(String::as_str).collect();
         assert_eq!(names, ["Outer", "OuterInput", "Side", "Wanted", "WantedInput"]);
         assert_eq!(inbound, json!({ "$ref": "#/components/schemas/OuterInput" }));
-        assert_eq!(schemas.components()["OuterInput"]["properties"]["wanted"]["$ref"], "#/components/schemas/WantedInput");
+        assert_eq!(
+            schemas.components()["OuterInput"]["properties"]["wanted"]["$ref"],
+            "#/components/schemas/WantedInput"
+        );
         assert_eq!(schemas.components()["WantedInput"]["title"], "WantedInput");
         assert_eq!(schemas.components()["WantedInput"]["required"], json!(["side"]));
     }

@@ -139,7 +139,13 @@ impl std::fmt::Debug for Serve {
     }
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, app: Router, limits: HttpLimits, mut stopping: watch::Receiver<()>) {
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    app: Router,
+    limits: HttpLimits,
+    mut stopping: watch::Receiver<()>,
+) {
     if let Err(error) = prepare(&stream, &limits) {
         tracing::debug!(%error, "a socket option could not be set");
     }
@@ -169,7 +175,12 @@ fn prepare(stream: &TcpStream, limits: &HttpLimits) -> std::io::Result<()> {
     socket2::SockRef::from(stream).set_send_buffer_size(limits.send_buffer_bytes)
 }
 
-async fn answer(app: Router, request: Request<Incoming>, peer: SocketAddr, uri_bytes: usize) -> Result<Response, Infallible> {
+async fn answer(
+    app: Router,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    uri_bytes: usize,
+) -> Result<Response, Infallible> {
     let length = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
     if length > uri_bytes {
         return Ok((StatusCode::URI_TOO_LONG, "the path is too long\n").into_response());
@@ -182,7 +193,8 @@ async fn answer(app: Router, request: Request<Incoming>, peer: SocketAddr, uri_b
 /// A peer that gave up is no reason to wait; running out of file descriptors is.
 async fn pause_after(error: &std::io::Error) {
     use std::io::ErrorKind;
-    if !matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::ConnectionRefused) {
+    if !matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::ConnectionRefused)
+    {
         tracing::error!(%error, "cannot accept connections, trying again in a second");
         sleep(Duration::from_secs(1)).await;
     }

@@ -15,8 +15,8 @@ use serde_json::{Map, Value};
 
 use crate::client::Client;
 use crate::close::{CloseReason, Timeouts};
-use crate::connection;
-use crate::error::BuildError;
+use crate::connection::{self, Presence};
+use crate::error::{BuildError, Detail};
 use crate::extract::{Payload, States};
 use crate::handler::{BoxFuture, Handler, Plain, send1};
 use crate::hub::Hub;
@@ -72,6 +72,14 @@ impl FastWs {
     /// The named schemas that the operations refer to.
     pub fn schemas(&self) -> &Schemas {
         &self.0.schemas
+    }
+
+    /// Whether an operation would take this payload: what is wrong with it, if anything.
+    ///
+    /// # Errors
+    /// One detail for each wrong field; none when there is no such operation, or it takes no payload.
+    pub fn check_payload(&self, operation: &str, payload: &Value) -> Result<(), Vec<Detail>> {
+        self.0.routes.find(operation).map_or(Ok(()), |route| route.check(payload))
     }
 
     /// The bounds of every connection.
@@ -134,8 +142,7 @@ fn accept(service: Arc<Service>, upgrade: Result<WebSocketUpgrade, WebSocketUpgr
             return (StatusCode::UPGRADE_REQUIRED, version, "WebSocket version 13 is needed\n").into_response();
         }
         Err(
-            WebSocketUpgradeRejection::InvalidConnectionHeader(_)
-            | WebSocketUpgradeRejection::InvalidUpgradeHeader(_),
+            WebSocketUpgradeRejection::InvalidConnectionHeader(_) | WebSocketUpgradeRejection::InvalidUpgradeHeader(_),
         ) => {
             let upgrade = [(header::UPGRADE, "websocket"), (header::CONNECTION, "upgrade")];
             let text = "this is a WebSocket endpoint: connect with ws:// or wss://\n";
@@ -155,10 +162,7 @@ fn accept(service: Arc<Service>, upgrade: Result<WebSocketUpgrade, WebSocketUpgr
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
         .max_write_buffer_size(limits.outbox_bytes.max(MIN_WRITE_BUFFER_BYTES))
-        .on_upgrade(async move |socket| {
-            let connection = connection::open(&service);
-            connection::serve(service, connection, socket).await;
-        })
+        .on_upgrade(async move |socket| connection::serve(Presence::new(service), socket).await)
 }
 
 const READ_BUFFER_BYTES: usize = 4 * 1024;
@@ -287,9 +291,11 @@ impl Builder {
         if declarations.is_empty() {
             complaints.push(match &service {
                 Some(name) => format!("there are no operations of the service `{name}`"),
-                None => "there are no operations; a crate that declares some and is never named in code is not linked, \
+                None => {
+                    "there are no operations; a crate that declares some and is never named in code is not linked, \
                          which `use that_crate as _;` mends"
-                    .into(),
+                        .into()
+                }
             });
         }
         if !declarations.iter().any(|declared| ["ping", "pong"].iter().any(|name| declared.takes(name))) {
@@ -329,6 +335,7 @@ struct Pong {
     #[serde(flatten)]
     echo: Map<String, Value>,
     /// Milliseconds since the Unix epoch.
+    #[schemars(example = 1_700_000_000_000_u64)]
     server_time: u64,
 }
 
@@ -347,7 +354,7 @@ async fn ping(Payload(ping): Payload<Option<Ping>>) -> Pong {
 }
 
 fn ping_declaration() -> Declaration {
-    let Handler { call, needs, reply } = send1::<Payload<Option<Ping>>, _, _, Plain>(ping);
+    let Handler { call, needs, reply } = send1::<Payload<Option<Ping>>, Pong, Plain, _, _>(ping);
     let about = About {
         reply: Some("pong"),
         tags: &["session"],

@@ -54,8 +54,10 @@ pub(crate) struct Session {
     end_at: Option<Instant>,
     /// Requests that wait for the one that runs.
     queue: VecDeque<Request>,
-    /// The request that the others wait for.
+    /// The request that the others wait for, but for concurrent ones.
     running: Option<Ticket>,
+    /// What every request waits for.
+    held_by: Option<Ticket>,
     in_flight: Vec<InFlight>,
     ids: HashSet<Id>,
     next_ticket: u64,
@@ -108,6 +110,7 @@ impl Session {
             end_at: lifespan.map(|lifespan| now + lifespan),
             queue: VecDeque::new(),
             running: None,
+            held_by: None,
             in_flight: Vec::new(),
             ids: HashSet::new(),
             next_ticket: 0,
@@ -199,27 +202,21 @@ impl Session {
         let ticket = self.next_ticket();
         self.ids.extend(id.clone());
         self.in_flight.push(InFlight { ticket, id, route: Arc::clone(&route) });
-        let request = Request { ticket, route, payload: payload.map(ToOwned::to_owned) };
-        if request.route.is_concurrent {
-            self.actions.push_back(Action::Run(request));
-        } else {
-            self.queue.push_back(request);
-            self.run_next();
-        }
+        self.queue.push_back(Request { ticket, route, payload: payload.map(ToOwned::to_owned) });
+        self.run_next();
     }
 
     /// Holds requests back until the returned ticket is finished.
     pub(crate) fn hold(&mut self) -> Ticket {
         let ticket = self.next_ticket();
-        self.running = Some(ticket);
+        self.held_by = Some(ticket);
         ticket
     }
 
     /// A request is done.
     pub(crate) fn finished(&mut self, ticket: Ticket, outcome: Outcome, now: Instant) {
-        if self.running == Some(ticket) {
-            self.running = None;
-        }
+        self.running = self.running.filter(|running| *running != ticket);
+        self.held_by = self.held_by.filter(|holding| *holding != ticket);
         if let Some(at) = self.in_flight.iter().position(|request| request.ticket == ticket) {
             let InFlight { id, route, .. } = self.in_flight.swap_remove(at);
             if let Some(id) = &id {
@@ -238,7 +235,10 @@ impl Session {
                     let error = error.in_operation(&route.name);
                     let terminal = Some(envelope::error(id.as_ref(), None, &error));
                     self.actions.push_back(Action::Finish { ticket, terminal });
-                    self.blame(id.as_ref(), error.code(), now);
+                    // Handlers answer with whatever code they like; only this one tells of what the client wrote.
+                    if *error.code() == ErrorCode::INVALID_PAYLOAD {
+                        self.blame(id.as_ref(), error.code(), now);
+                    }
                 }
             }
         }
@@ -256,12 +256,20 @@ impl Session {
         }
     }
 
+    /// Runs every waiting request that is concurrent, and the first of the others if none of those runs.
     fn run_next(&mut self) {
-        if self.running.is_none()
-            && let Some(request) = self.queue.pop_front()
-        {
-            self.running = Some(request.ticket);
-            self.actions.push_back(Action::Run(request));
+        if self.held_by.is_some() {
+            return;
+        }
+        for request in std::mem::take(&mut self.queue) {
+            if request.route.is_concurrent {
+                self.actions.push_back(Action::Run(request));
+            } else if self.running.is_none() {
+                self.running = Some(request.ticket);
+                self.actions.push_back(Action::Run(request));
+            } else {
+                self.queue.push_back(request);
+            }
         }
     }
 

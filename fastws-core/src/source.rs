@@ -1,6 +1,6 @@
 //! What feeds a topic: a function that runs while somebody listens.
 
-use std::any::{Any, TypeId};
+use std::any::TypeId;
 use std::marker::PhantomData;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -111,7 +111,7 @@ impl<T: Serialize + Send + Sync + 'static> Updates<T> {
     /// Publishes an update.
     pub fn send(&self, value: T) {
         let Some(payload) = self.feed.encode(&value) else { return };
-        self.feed.emit(Emission::Update { payload, value: Arc::new(value), state: None });
+        self.feed.emit(Emission::Update { payload, value: Arc::new(value) });
     }
 
     /// Sets the current state. Present subscribers get it too, marked as a snapshot.
@@ -120,10 +120,12 @@ impl<T: Serialize + Send + Sync + 'static> Updates<T> {
         self.feed.emit(Emission::Snapshot { payload, value: Arc::new(state) });
     }
 
-    /// Publishes a change together with the state that it leads to, which only new subscribers get.
+    /// Publishes a change together with the state that it leads to, which new subscribers get.
+    ///
+    /// While there is no current state, nobody could apply the change: then all get `state`, marked as a snapshot.
     pub fn send_change(&self, change: T, state: &T) {
         let (Some(payload), Some(state)) = (self.feed.encode(&change), self.feed.encode(state)) else { return };
-        self.feed.emit(Emission::Update { payload, value: Arc::new(change), state: Some(state) });
+        self.feed.emit(Emission::Change { payload, value: Arc::new(change), state });
     }
 
     /// Brings the topic alive before there is anything to send.
@@ -205,6 +207,8 @@ pub type Fields = Vec<(&'static str, Value)>;
 /// This is a decoded subscribe request.
 pub(crate) struct Request {
     pub(crate) wanted: Vec<Wanted<Fields>>,
+    /// Whether it is of a type that may name several topics.
+    pub(crate) takes_several: bool,
     /// Makes the subscriber's own filter.
     pub(crate) shape: Option<Box<dyn Fn() -> Shape + Send + Sync>>,
 }
@@ -239,13 +243,16 @@ impl Validate for NoPayload {
     fn validate_into(&self, (): &(), _: &mut dyn FnMut() -> garde::Path, _: &mut garde::Report) {}
 }
 
+/// This says which updates a subscriber wants.
+pub(crate) type Filter<U> = Box<dyn FnMut(&U) -> bool + Send>;
+
 /// This is a `#[topic]` function: `T` is its twin, `R` the subscribe request, `U` the updates. Generated code fills it
 /// in.
 pub struct TopicFunction<T: TopicDeclared, R, U> {
     /// The topics that a request names: [`one`](Self::one) or [`several`](Self::several).
     pub wanted: fn(&R) -> Result<Vec<Wanted<Fields>>>,
     /// The subscriber's own filter.
-    pub shape: Option<fn(&R) -> Box<dyn FnMut(&U) -> bool + Send>>,
+    pub shape: Option<fn(&R) -> Filter<U>>,
     /// Whether a request may name several topics.
     pub takes_several: bool,
     /// The source.
@@ -310,13 +317,10 @@ where
         let request = Arc::new(message.decode::<R>()?);
         let wanted = (self.wanted)(&request)?;
         let shape = self.shape.map(|shape| {
-            let make = move || -> Shape {
-                let mut passes = shape(&request);
-                Box::new(move |value: &(dyn Any + Send + Sync)| value.downcast_ref::<U>().is_none_or(&mut passes))
-            };
+            let make = move || -> Shape { Shape::of(shape(&request)) };
             Box::new(make) as Box<dyn Fn() -> Shape + Send + Sync>
         });
-        Ok(Request { wanted, shape })
+        Ok(Request { wanted, takes_several: self.takes_several, shape })
     }
 
     fn start(&self, start: Start) -> BoxFuture<Result<()>> {
@@ -393,34 +397,35 @@ pub(crate) async fn supervise(hub: Hub, entry: Arc<Entry>, source: Arc<dyn Sourc
         let start = entry.begin();
         let feed = Feed { entry: Arc::clone(&entry), start, name: Arc::clone(source.update_name()) };
         let began = Instant::now();
-        match run(&hub, &entry, source.start(hub.clone(), feed)).await {
+        let error = match run(&hub, &entry, source.start(hub.clone(), feed)).await {
             Ending::Idle => {
                 if hub.close_if_idle(&entry) {
                     return;
                 }
+                continue;
             }
             Ending::NotStarted(error) => {
                 log(&entry, &error, "a topic could not start");
                 if hub.fail_to_start(&entry, &error) {
                     return;
                 }
-                if error.is_permanent() {
-                    return hub.end_topic(&entry, ErrorCode::TOPIC_FAILED.as_str(), false);
-                }
-                entry.lock().phase = Phase::Failed;
-                back_off.wait(&entry).await;
+                error
             }
             Ending::Failed(error) => {
                 log(&entry, &error, "a topic failed");
-                if error.is_permanent() {
-                    hub.fail(&entry, &topic_failed(&error));
-                    return hub.end_topic(&entry, ErrorCode::TOPIC_FAILED.as_str(), false);
-                }
                 back_off.forgive(began);
-                hub.fail(&entry, &topic_failed(&error).retry_after(back_off.delay));
-                back_off.wait(&entry).await;
+                error
             }
-            Ending::Ended => return hub.end_topic(&entry, "topic_ended", false),
+            Ending::Ended => return hub.end_topic(&entry, "topic_ended"),
+        };
+        if error.is_permanent() {
+            hub.fail(&entry, &topic_failed(&error));
+            return hub.end_topic(&entry, ErrorCode::TOPIC_FAILED.as_str());
+        }
+        hub.fail(&entry, &topic_failed(&error).retry_after(back_off.delay));
+        back_off.wait(&entry).await;
+        if hub.close_if_idle(&entry) {
+            return;
         }
     }
 }
@@ -437,10 +442,12 @@ enum Ending {
 async fn run(hub: &Hub, entry: &Arc<Entry>, source: BoxFuture<Result<()>>) -> Ending {
     let limits = &hub.0.limits;
     let start_by = Instant::now() + limits.source_start;
-    let mut linger_until = None;
     let mut source = AssertUnwindSafe(source).catch_unwind();
     loop {
-        let phase = entry.lock().phase;
+        let (phase, idle_since) = {
+            let state = entry.lock();
+            (state.phase, state.idle_since)
+        };
         tokio::select! {
             biased;
             ended = &mut source => {
@@ -454,17 +461,14 @@ async fn run(hub: &Hub, entry: &Arc<Entry>, source: BoxFuture<Result<()>>) -> En
             }
             () = entry.interest.notified() => {
                 let state = entry.lock();
-                let has_interest = state.has_interest();
-                match state.phase {
-                    Phase::Starting if !has_interest => return Ending::Idle,
-                    Phase::Lingering => { linger_until.get_or_insert(Instant::now() + limits.linger); }
-                    _ => linger_until = None,
+                if state.phase == Phase::Starting && !state.has_interest() {
+                    return Ending::Idle;
                 }
             }
             () = sleep_until(start_by), if phase == Phase::Starting => {
                 return Ending::NotStarted(too_late(entry.key(), limits.source_start));
             }
-            () = sleep_until(linger_until.unwrap_or(start_by)), if linger_until.is_some() => return Ending::Idle,
+            () = sleep_until(idle_since + limits.linger), if phase == Phase::Lingering => return Ending::Idle,
         }
     }
 }
@@ -533,31 +537,17 @@ pub(crate) async fn subscribe(client: &Client, request: Request, topics: Vec<Top
     if topics.len() > limit {
         return Err(Error::new(ErrorCode::TOO_MANY_SUBSCRIPTIONS, format!("a request names at most {limit} topics")));
     }
-    let joins = topics.iter().map(|topic| {
-        let shape = request.shape.as_ref().map(|shape| shape());
-        client.hub.subscribe(client, topic, shape)
-    });
-    let joined = futures_util::future::join_all(joins).await;
-    let Some(failed) = joined.iter().position(Result::is_err) else {
+    let shape = || request.shape.as_ref().map(|shape| shape());
+    let Err(failures) = client.join_all(&topics, shape).await else {
         return Ok(Some(confirmation("Subscribed to", &request, &topics)));
     };
-    for (topic, joined) in topics.iter().zip(&joined) {
-        if let Ok(true) = joined {
-            client.unsubscribe(topic);
-        }
+    let mut failures = failures.into_iter().map(|(at, error)| (request.wanted[at].path.clone(), error));
+    let (path, first) = failures.next().expect("one of them failed");
+    if path.is_empty() {
+        return Err(first);
     }
-    let path = request.wanted[failed].path.clone();
-    let failures = joined.into_iter().enumerate().filter_map(|(at, joined)| Some((at, joined.err()?)));
-    let mut answer: Option<Error> = None;
-    for (at, error) in failures {
-        let detail = (request.wanted[at].path.clone(), error.message().to_owned());
-        answer = Some(match answer {
-            None if path.is_empty() => error,
-            None => error.detail(detail.0, detail.1),
-            Some(answer) => answer.detail(detail.0, detail.1),
-        });
-    }
-    Err(answer.expect("one of them failed"))
+    let message = first.message().to_owned();
+    Err(failures.fold(first.detail(path, message), |answer, (path, error)| answer.detail(path, error.message())))
 }
 
 /// The unsubscribe request of a topic.
@@ -578,7 +568,7 @@ fn confirmation(done: &str, request: &Request, topics: &[Topic]) -> String {
         reply.insert("topic".into(), (*topic).into());
         reply.extend(wanted.params.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
     }
-    if request.wanted.iter().any(|wanted| !wanted.path.is_empty()) {
+    if request.takes_several {
         reply.insert("topics".into(), json!(names));
     }
     Value::Object(reply).to_string()

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::client::Connection;
-use crate::connection;
+use crate::connection::{self, Presence};
 use crate::service::FastWs;
 
 /// This is a client of a service, for tests. It panics, with a readable message, when what it waits for does not come.
@@ -49,9 +49,10 @@ impl TestClient {
     /// Connects to a service.
     pub async fn connect(ws: &FastWs) -> Self {
         let (socket, server) = MemorySocket::pair();
-        let connection = connection::open(&ws.0);
-        tokio::spawn(connection::serve(Arc::clone(&ws.0), Arc::clone(&connection), server));
-        // Until the connection is in the hub, so that what is published from now on can reach it.
+        // From here on the connection is in the hub, and what is published can reach it.
+        let presence = Presence::new(Arc::clone(&ws.0));
+        let connection = Arc::clone(&presence.connection);
+        tokio::spawn(connection::serve(presence, server));
         tokio::task::yield_now().await;
         Self { socket, connection, waiting: VecDeque::new(), closed: None, answers_pings: true, next_id: 0 }
     }
@@ -151,7 +152,8 @@ impl TestClient {
                     let _ = self.socket.send(Frame::Pong(payload)).await;
                 }
                 Some(Ok(Frame::Close(close))) => {
-                    self.closed = Some(close.map_or((1005, String::new()), |close| (close.code, close.reason.to_string())));
+                    self.closed =
+                        Some(close.map_or((1005, String::new()), |close| (close.code, close.reason.to_string())));
                     self.socket.close().await.unwrap_or_else(|error| tracing::trace!(%error, "already closed"));
                 }
                 Some(Ok(_)) => {}

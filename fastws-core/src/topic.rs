@@ -124,7 +124,9 @@ impl Template {
                 return Err(format!("topic `{text}` has a placeholder `{{{field}}}` that is no field name"));
             }
             if !parts.is_empty() && !literal.contains(':') {
-                return Err(format!("topic `{text}` needs a `:` between its placeholders, or two topics could share one name"));
+                return Err(format!(
+                    "topic `{text}` needs a `:` between its placeholders, or two topics could share one name"
+                ));
             }
             if parts.contains(&Part::Field(field.to_owned())) {
                 return Err(format!("topic `{text}` names the field `{field}` twice"));
@@ -140,7 +142,10 @@ impl Template {
         }
         let template = Self { text: text.to_owned(), parts };
         if !is_name(template.route()) {
-            return Err(format!("topic `{text}` begins with `{}`, which is no name (letters, digits, `.`, `_`, `-`)", template.route()));
+            return Err(format!(
+                "topic `{text}` begins with `{}`, which is no name (letters, digits, `.`, `_`, `-`)",
+                template.route()
+            ));
         }
         Ok(template)
     }
@@ -172,7 +177,10 @@ impl Template {
                 Part::Field(name) => {
                     let value = fields.iter().find(|(field, _)| field == name).map_or(&Value::Null, |(_, value)| value);
                     push_field(&mut text, value).map_err(|()| {
-                        Error::internal(format!("topic `{}`: field `{name}` is not text, a number or a boolean", self.text))
+                        Error::internal(format!(
+                            "topic `{}`: field `{name}` is not text, a number or a boolean",
+                            self.text
+                        ))
                     })?;
                 }
             }
@@ -234,7 +242,9 @@ mod tests {
 
     #[test]
     fn a_template_that_could_confuse_topics_is_refused() {
-        for wrong in ["bars:{a}{b}", "bars:{a}-{b}", "bars:{a", "bars:a}", "bars:{}", "bars:{a}:{a}", ":{a}", "ba rs:{a}"] {
+        for wrong in
+            ["bars:{a}{b}", "bars:{a}-{b}", "bars:{a", "bars:a}", "bars:{}", "bars:{a}:{a}", ":{a}", "ba rs:{a}"]
+        {
             assert!(Template::parse(wrong).is_err(), "{wrong}");
         }
         assert!(bars().overlaps(&Template::parse("bars:{symbol}:D").expect("a template")));

@@ -60,11 +60,13 @@ async fn the_document_is_what_the_specification_asks_for() {
     if !has_tool(path) {
         return;
     }
-    let specification: Value = serde_json::from_slice(&std::fs::read(repository(path)).expect("readable")).expect("JSON");
+    let specification: Value =
+        serde_json::from_slice(&std::fs::read(repository(path)).expect("readable")).expect("JSON");
     let specification = jsonschema::draft7::new(&specification).expect("a schema");
     let server = Server::start(market().0).await;
     let document = document(&server).await;
-    let faults: Vec<_> = specification.iter_errors(&document).map(|fault| format!("{}: {fault}", fault.instance_path())).collect();
+    let faults: Vec<_> =
+        specification.iter_errors(&document).map(|fault| format!("{}: {fault}", fault.instance_path())).collect();
     assert_eq!(faults, Vec::<String>::new());
     server.stop().await;
 }
@@ -94,10 +96,17 @@ async fn every_example_and_default_within_a_schema_is_valid() {
 fn collect<'a>(value: &'a Value, into: &mut Vec<&'a Value>) {
     match value {
         Value::Object(object) => {
-            if object.contains_key("type") || object.contains_key("$ref") || object.contains_key("allOf") || object.contains_key("anyOf") {
+            if object.contains_key("type")
+                || object.contains_key("$ref")
+                || object.contains_key("allOf")
+                || object.contains_key("anyOf")
+            {
                 into.push(value);
             }
-            object.iter().filter(|(key, _)| !["examples", "default"].contains(&key.as_str())).for_each(|(_, value)| collect(value, into));
+            object
+                .iter()
+                .filter(|(key, _)| !["examples", "default"].contains(&key.as_str()))
+                .for_each(|(_, value)| collect(value, into));
         }
         Value::Array(items) => items.iter().for_each(|item| collect(item, into)),
         _ => {}
@@ -115,7 +124,8 @@ async fn every_example_of_a_request_is_accepted_and_its_reply_is_documented() {
             let frame = &example["payload"];
             client.send_text(&frame.to_string()).await;
             let reply = client.recv().await;
-            let expected = message["x-response"]["$ref"].as_str().and_then(|path| path.rsplit('/').next()).expect("a reply");
+            let expected =
+                message["x-response"]["$ref"].as_str().and_then(|path| path.rsplit('/').next()).expect("a reply");
             assert_eq!(reply["type"], expected, "{name}: {reply}");
             assert_eq!(reply["id"], frame["id"], "{name}");
             sent += 1;
@@ -179,7 +189,15 @@ async fn schemas_are_draft_07_titled_used_and_resolvable() {
     let schemas = document["components"]["schemas"].as_object().expect("schemas");
     let mut used = BTreeSet::new();
     walk(&document, &mut |key, value| {
-        let foreign = ["$defs", "$schema", "prefixItems", "unevaluatedProperties", "unevaluatedItems", "nullable", "dependentRequired"];
+        let foreign = [
+            "$defs",
+            "$schema",
+            "prefixItems",
+            "unevaluatedProperties",
+            "unevaluatedItems",
+            "nullable",
+            "dependentRequired",
+        ];
         assert!(!foreign.contains(&key), "{key} is not draft 07");
         if key == "$ref" {
             let path = value.as_str().and_then(|path| path.strip_prefix('#')).expect("a local reference");
@@ -267,7 +285,10 @@ async fn the_pages_work_in_a_browser() {
 /// Whether there is a Chromium; where `make test` has installed one, there has to be.
 fn has_browser() -> bool {
     let there = std::path::Path::new("/usr/bin/chromium").exists();
-    assert!(there || std::env::var_os("FASTWS_REQUIRE_TOOLS").is_none(), "chromium is missing; `make setup` installs it");
+    assert!(
+        there || std::env::var_os("FASTWS_REQUIRE_TOOLS").is_none(),
+        "chromium is missing; `make setup` installs it"
+    );
     if !there {
         eprintln!("skipped: there is no /usr/bin/chromium; `make setup` installs it");
     }

@@ -87,7 +87,8 @@ async fn charts_read_the_datafeed_as_udf() {
 
     let noon = NOON / 1000;
     let asked = format!("{feed}/history?symbol=AAPL&resolution=1&from={noon}&to={}", noon + 60);
-    let expected = json!({ "s": "ok", "t": [noon], "o": [100.0], "h": [100.0], "l": [100.0], "c": [100.0], "v": [1.0] });
+    let expected =
+        json!({ "s": "ok", "t": [noon], "o": [100.0], "h": [100.0], "l": [100.0], "c": [100.0], "v": [1.0] });
     assert_eq!(server.get_json(&asked).await, expected);
     let later = format!("{feed}/history?symbol=AAPL&resolution=1&from={}&to={}", noon + 600, noon + 660);
     assert_eq!(server.get_json(&later).await, json!({ "s": "no_data", "nextTime": noon }));

@@ -33,7 +33,8 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 
 /// A page for browsers, and for programs the same links as JSON.
 async fn home(headers: HeaderMap) -> Response {
-    let wants_page = headers.get(header::ACCEPT).is_some_and(|kinds| kinds.to_str().is_ok_and(|kinds| kinds.contains("text/html")));
+    let wants_page =
+        headers.get(header::ACCEPT).is_some_and(|kinds| kinds.to_str().is_ok_and(|kinds| kinds.contains("text/html")));
     if !wants_page {
         return Json(status("a live trading API: bars and quotes over one WebSocket")).into_response();
     }

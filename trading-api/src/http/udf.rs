@@ -28,8 +28,7 @@ pub(super) fn routes() -> Router<Market> {
 
 async fn config(State(market): State<Market>) -> Json<Value> {
     let mut exchanges = vec![json!({ "value": "", "name": "All Exchanges", "desc": "" })];
-    let mut names: Vec<_> =
-        market.instruments().into_iter().map(|instrument| instrument.exchange).collect();
+    let mut names: Vec<_> = market.instruments().into_iter().map(|instrument| instrument.exchange).collect();
     names.sort();
     names.dedup();
     exchanges.extend(names.iter().map(|name| json!({ "value": name, "name": name, "desc": name })));
