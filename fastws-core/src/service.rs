@@ -33,7 +33,7 @@ use crate::topic::TopicSpelling;
 /// use fastws_core::FastWs;
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 /// let ws = FastWs::builder().build()?;
-/// let app = axum::Router::new().route("/ws", ws.route());
+/// let app: axum::Router = axum::Router::new().route("/ws", ws.route());
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
