@@ -5,6 +5,7 @@
 
 mod document;
 mod example;
+mod messages;
 mod page;
 mod v2;
 

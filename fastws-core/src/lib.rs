@@ -8,10 +8,12 @@
 //! out:  publish → Topic → subscribers ────────────┘
 //! ```
 
+mod assembly;
 mod check;
 mod client;
 mod close;
 mod connection;
+mod entry;
 mod envelope;
 mod error;
 mod extract;
@@ -28,15 +30,18 @@ mod serve;
 mod service;
 mod session;
 mod source;
+mod subscription;
 pub mod testing;
 mod topic;
+mod topic_function;
 
 pub use client::Client;
 pub use close::{CloseReason, Timeouts};
+pub use entry::Phase;
 pub use error::{BuildError, Detail, Error, ErrorCode, Result};
 pub use extract::{FromMessage, FromTopic, Inbound, Message, Payload, State};
 pub use handler::{Failure, IntoNothing, IntoReply, Needs, Outbound};
-pub use hub::{ConnectionInfo, Hub, Phase, TopicInfo};
+pub use hub::{ConnectionInfo, Hub, TopicInfo};
 pub use limits::Limits;
 pub use operation::{
     Declared, Direction, Operation, Published, Reply, TopicDeclared, TopicPart, TopicRole, TypeSchema,
@@ -46,7 +51,8 @@ pub use schema::{Schemas, validator};
 pub use serve::{HttpLimits, Serve, serve};
 pub use service::{Builder, FastWs};
 pub use session::{ErrorPolicy, Heartbeat};
-pub use source::{Params, Start, SubscribeRequest, Updates, Wanted};
+pub use source::{Params, Start, Updates};
 pub use topic::{Template, Topic, TopicSpelling};
+pub use topic_function::{SubscribeRequest, Wanted};
 
 pub use axum;

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::Value;
 
 use crate::handler::{Callable, Needs, Outbound};
-use crate::source::DeclaredTopic;
+use crate::topic_function::DeclaredTopic;
 
 /// This is which way a message goes, named from the client's side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -18,7 +18,7 @@ pub use crate::handler::{
     notify7, notify8, send0, send1, send2, send3, send4, send5, send6, send7, send8,
 };
 pub use crate::operation::{About, Declaration, Declared, Published, Registration, TopicDeclared};
-pub use crate::source::{
+pub use crate::topic_function::{
     Fields, NoPayload, TopicFunction, source1, source2, source3, source4, source5, source6, source7, source8,
     topic_field,
 };

@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::assembly::{Assembled, assemble};
 use crate::client::Client;
 use crate::close::{CloseReason, Timeouts};
 use crate::connection::{self, Presence};
@@ -22,7 +23,7 @@ use crate::handler::{BoxFuture, Handler, Plain, send1};
 use crate::hub::Hub;
 use crate::limits::Limits;
 use crate::operation::{About, Declaration, Kind, Operation, linked};
-use crate::router::{Assembled, OperationRouter, Prefixed, Routes, assemble};
+use crate::router::{OperationRouter, Prefixed, Routes};
 use crate::schema::Schemas;
 use crate::session::{ErrorPolicy, Heartbeat, Rules};
 use crate::topic::TopicSpelling;
