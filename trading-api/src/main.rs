@@ -44,11 +44,10 @@ async fn run(arguments: Arguments) -> Result<(), AnyError> {
     })?;
     let address = listener.local_addr()?;
     let app = trading_api::app(&market, address)?;
-    let playing = tokio::spawn(play(venue, market, app.ws.clone()));
-
     eprintln!("trading-api: http://{address}");
     eprintln!("  socket     ws://{address}{}", trading_api::WEBSOCKET_PATH);
     eprintln!("  docs     http://{address}{}", trading_api::DOCS_PATH);
+    let playing = tokio::spawn(play(venue, market, app.ws.clone()));
     let signal = app.ws.shutdown_on(stop());
     fastws::serve(listener, app.router).with_graceful_shutdown(signal).await?;
     playing.abort();
