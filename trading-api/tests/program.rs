@@ -4,6 +4,7 @@ mod server;
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -26,7 +27,8 @@ fn complaint(arguments: &[&str]) -> String {
 struct Program {
     child: Child,
     address: String,
-    stderr: BufReader<std::process::ChildStderr>,
+    /// What it prints, line by line.
+    lines: Receiver<String>,
 }
 
 impl Program {
@@ -38,9 +40,25 @@ impl Program {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program runs");
-        let mut stderr = BufReader::new(child.stderr.take().expect("a pipe"));
-        let address = wait_for(&mut stderr, "http://").split("http://").nth(1).expect("an address").trim().to_owned();
-        Self { child, address, stderr }
+        let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
+        let (told, lines) = channel();
+        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| told.send(line)));
+        let mut program = Self { child, address: String::new(), lines };
+        let line = program.wait_for("http://");
+        program.address = line.split("http://").nth(1).expect("an address").trim().to_owned();
+        program
+    }
+
+    /// The next line that contains a text.
+    fn wait_for(&self, text: &str) -> String {
+        let mut seen = Vec::new();
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("`{text}` did not come: {seen:?}"));
+            if line.contains(text) {
+                return line;
+            }
+            seen.push(line);
+        }
     }
 
     fn get(&self, path: &str) -> Value {
@@ -62,18 +80,8 @@ impl Drop for Program {
     }
 }
 
-/// The first line of the program's output that contains a text.
-fn wait_for(output: &mut impl BufRead, text: &str) -> String {
-    let mut seen = String::new();
-    loop {
-        let mut line = String::new();
-        assert_ne!(output.read_line(&mut line).expect("readable"), 0, "`{text}` did not come: {seen}");
-        if line.contains(text) {
-            return line;
-        }
-        seen += &line;
-    }
-}
+/// How long a test waits for the program before it fails.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
 fn a_wrong_value_names_the_key_the_value_and_what_is_allowed() {
@@ -135,7 +143,7 @@ fn the_simulator_is_live_at_once() {
     let program = Program::start(&["--seed", "7"]);
     let symbols = ["AAPL", "GOOGL", "MSFT", "BTCUSD", "ETHUSD", "LTCUSD", "BTCUSDT", "ETHUSDT", "ADAUSDT"];
     // Its prices begin with a history, which takes a moment to make.
-    let patience = Instant::now() + Duration::from_secs(20);
+    let patience = Instant::now() + PATIENCE;
     let asked = format!("/api/v1/datafeed/quotes?symbols={}", symbols.join(","));
     let is_live = || program.get(&asked)["d"].as_array().expect("quotes").iter().all(|quote| quote["s"] == "ok");
     while !is_live() {
@@ -151,8 +159,8 @@ fn the_simulator_is_live_at_once() {
 #[test]
 fn a_replay_stays_queryable_when_it_has_ended() {
     let recording = repository("trading-api/tests/fixtures").join("bitfinex.txt");
-    let mut program = Program::start(&["--replay", recording.to_str().expect("a path"), "--speed", "max"]);
-    let line = wait_for(&mut program.stderr, "messages/s");
+    let program = Program::start(&["--replay", recording.to_str().expect("a path"), "--speed", "max"]);
+    let line = program.wait_for("messages/s");
     assert!(line.contains("broken"), "{line}");
     let trades = program.get("/api/v1/trades/BTCUSD");
     assert!(!trades["trades"].as_array().expect("trades").is_empty());
