@@ -1,7 +1,7 @@
 //! Typed real-time APIs over one WebSocket.
 //!
 //! One annotated function is a validated operation, its documentation and its place on the wire. This is a whole
-//! service; `cargo run --example clock` is much the same:
+//! service; `cargo run --example ticker` is much the same:
 //!
 //! ```no_run
 //! use fastws::{AsyncApi, FastWs, Params, Payload, Updates, payload, send, serve, topic};

@@ -210,3 +210,35 @@ fn start_up_refuses_everything_that_is_wrong_at_once() {
     let error = FastWs::builder().service("none").build().expect_err("no operations");
     assert_eq!(error.sentences(), ["there are no operations of the service `none`"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_list_is_no_payload_where_the_document_says_object() {
+    let mut client = TestClient::connect(&service(ErrorPolicy::Reply)).await;
+    let error = client.request("simple.ping", json!([1])).await.expect_err("a list of the fields");
+    assert_eq!((&error["code"], &error["details"][0]["path"]), (&json!("invalid_payload"), &json!("")));
+    let nested = json!({"value":1,"name":"a","inner":[3, []]});
+    let error = client.request("strict", nested).await.expect_err("a list of the inner fields");
+    assert_eq!(error["details"][0]["path"], "/inner");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_choice_is_told_the_right_ones() {
+    let mut client = TestClient::connect(&service(ErrorPolicy::Reply)).await;
+    let error = client.request("fails", json!("sometimes")).await.expect_err("no such choice");
+    let message = error["details"][0]["message"].as_str().expect("a message");
+    assert_eq!(message, r#"want one of "public", "internal", "panic", "never""#);
+    let optional = json!({"value":1,"name":"a","inner":{"maxSize":1,"tags":5}});
+    let error = client.request("strict", optional).await.expect_err("a wrong optional field");
+    let details = error["details"].as_array().expect("details");
+    assert_eq!((details.len(), &details[0]["path"]), (1, &json!("/inner/tags")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_nests_too_deep_keeps_its_id_and_its_connection() {
+    let mut client = TestClient::connect(&service(ErrorPolicy::Close)).await;
+    let deep = format!(r#"{{"type":"ping","id":"1","payload":{}{}}}"#, "[".repeat(40), "]".repeat(40));
+    client.send_text(deep).await;
+    let error = client.recv().await;
+    assert_eq!((&error["id"], &error["payload"]["code"]), (&json!("1"), &json!("malformed_message")));
+    client.request("simple.ping", json!({"timestamp":1})).await.expect("the connection is open");
+}

@@ -172,9 +172,9 @@ impl Client {
     /// Subscribes to several topics: all of them, or none.
     ///
     /// # Errors
-    /// Which topic failed first, and with what; nothing that was not subscribed before is subscribed then.
-    pub async fn subscribe_all(&self, topics: &[Topic]) -> std::result::Result<(), (usize, Error)> {
-        self.join_all(topics, || None).await.map_err(|failures| failures.into_iter().next().expect("one has failed"))
+    /// Which topics failed, and with what; nothing that was not subscribed before is subscribed then.
+    pub async fn subscribe_all(&self, topics: &[Topic]) -> std::result::Result<(), Vec<(usize, Error)>> {
+        self.join_all(topics, || None).await
     }
 
     /// Subscribes to several topics, all or none; `shape` makes the filter of each. Lists all that failed.
@@ -227,7 +227,7 @@ impl Client {
 
     /// Ends the connection, after what is in its outbox has been written.
     ///
-    /// `code` is 1000, 1008, 1011 to 1014, or 3000 to 4999; `reason` is for a person, at most 123 bytes.
+    /// `code` is 1000, 1001, 1008, 1011 to 1014, or 3000 to 4999; `reason` is for a person, at most 123 bytes.
     pub fn close(&self, code: u16, reason: impl Into<String>) {
         self.connection.end(CloseReason::application(code, reason));
     }

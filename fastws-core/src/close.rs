@@ -36,7 +36,7 @@ pub enum CloseReason {
     LifespanReached(Timeouts),
     /// The application closed it.
     Application {
-        /// 1000, 1008, 1011 to 1014, or 3000 to 4999.
+        /// 1000, 1001, 1008, 1011 to 1014, or 3000 to 4999.
         code: u16,
         /// At most 123 bytes.
         reason: String,
@@ -113,7 +113,7 @@ impl CloseReason {
     pub(crate) fn application(code: u16, reason: impl Into<String>) -> Self {
         let mut reason = reason.into();
         reason.truncate(reason.floor_char_boundary(MAX_REASON_BYTES));
-        if matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
+        if matches!(code, 1000 | 1001 | 1008 | 1011..=1014 | 3000..=4999) {
             return Self::Application { code, reason };
         }
         tracing::error!(code, "close code may not be sent (RFC 6455 section 7.4), sending 1011 instead");
@@ -143,6 +143,12 @@ impl CloseReason {
 
 /// The longest reason that fits a close frame (RFC 6455 section 5.5), in bytes.
 const MAX_REASON_BYTES: usize = 123;
+
+impl std::fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.code(), self.sentence())
+    }
+}
 
 impl std::fmt::Display for Timeouts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

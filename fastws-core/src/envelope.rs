@@ -51,12 +51,12 @@ impl<'a> Envelope<'a> {
         if !text.trim_start().starts_with('{') {
             return Err(malformed(None, "a message is one JSON object".into()));
         }
-        if nesting(text) > depth {
-            return Err(malformed(None, format!("the message nests deeper than {depth} levels")));
-        }
         let frame: Frame<'a> =
             serde_json::from_str(text).map_err(|error| malformed(None, format!("not a message: {error}")))?;
         let id = frame.id.and_then(Id::parse);
+        if nesting(text) > depth {
+            return Err(malformed(id, format!("the message nests deeper than {depth} levels")));
+        }
         let name = frame.name.and_then(|name| serde_json::from_str::<Name<'_>>(name.get()).ok());
         let Some(Name(name)) = name else {
             return Err(malformed(id, "the message has no string `type`".into()));

@@ -113,10 +113,22 @@ impl Message {
 
     /// Decodes and checks the payload.
     pub(crate) fn decode<T: DeserializeOwned + Validate<Context = ()>>(&self) -> Result<T> {
-        check(self.payload()).map_err(|wrong| match wrong {
+        let value = check(self.payload()).map_err(|wrong| match wrong {
             Wrong::Constraints(details) => invalid(details),
             Wrong::Shape(detail) => invalid(self.problems(detail)),
-        })
+        })?;
+        self.refuse_lists()?;
+        Ok(value)
+    }
+
+    /// serde reads a struct from a list of its fields as well, which no document says.
+    fn refuse_lists(&self) -> Result<()> {
+        let Some(payload) = self.payload().filter(|payload| payload.contains('[')) else { return Ok(()) };
+        let Some(validator) = self.route.validator() else { return Ok(()) };
+        let value: Value = serde_json::from_str(payload)?;
+        let mut details = complaints(validator, &value);
+        details.retain(|detail| value.pointer(&detail.path).is_some_and(Value::is_array) && detail.message.contains("type"));
+        if details.is_empty() { Ok(()) } else { Err(invalid(details)) }
     }
 
     /// Everything that the schema finds wrong; serde, which stops at the first problem, found `first`.
@@ -169,22 +181,45 @@ pub(crate) fn check<T: DeserializeOwned + Validate<Context = ()>>(payload: Optio
 
 /// What a schema finds wrong with a value, field by field.
 pub(crate) fn complaints(validator: &jsonschema::Validator, value: &Value) -> Vec<Detail> {
-    use jsonschema::error::ValidationErrorKind;
-    let of = |error: jsonschema::ValidationError<'_>| {
-        let path = error.instance_path().to_string();
-        match error.kind() {
-            ValidationErrorKind::Required { property } => {
-                let name = property.as_str().unwrap_or_default();
-                vec![Detail { path: format!("{path}/{}", escape(name)), message: "this field is required".into() }]
-            }
-            ValidationErrorKind::AdditionalProperties { unexpected } => {
-                unexpected.iter().map(|name| unknown_field(&path, name)).collect()
-            }
-            _ => vec![Detail { path, message: bounded(&error.masked().to_string()) }],
-        }
-    };
-    validator.iter_errors(value).flat_map(of).take(MAX_DETAILS).collect()
+    let mut details = Vec::new();
+    validator.iter_errors(value).for_each(|error| explain(&error, &mut details));
+    details.truncate(MAX_DETAILS);
+    details
 }
+
+/// One complaint of the schema as what a person can act on. Of several alternatives, the one that is not `null` is
+/// meant.
+fn explain(error: &jsonschema::ValidationError<'_>, details: &mut Vec<Detail>) {
+    use jsonschema::error::ValidationErrorKind;
+    let path = error.instance_path().to_string();
+    match error.kind() {
+        ValidationErrorKind::Required { property } => {
+            let name = property.as_str().unwrap_or_default();
+            details.push(Detail { path: format!("{path}/{}", escape(name)), message: "this field is required".into() });
+        }
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            details.extend(unexpected.iter().map(|name| unknown_field(&path, name)));
+        }
+        ValidationErrorKind::Enum { options } if options.as_array().is_some_and(|options| options.len() <= MAX_OPTIONS) => {
+            let options: Vec<_> = options.as_array().into_iter().flatten().map(Value::to_string).collect();
+            details.push(Detail { path, message: bounded(&format!("want one of {}", options.join(", "))) });
+        }
+        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+            let wants_null = |errors: &&Vec<jsonschema::ValidationError<'_>>| {
+                errors.iter().any(|error| error.instance_path().to_string() == path && error.to_string().ends_with("\"null\""))
+            };
+            let mut meant = context.iter().filter(|errors| !wants_null(errors));
+            match (meant.next(), meant.next()) {
+                (Some(errors), None) => errors.iter().for_each(|error| explain(error, details)),
+                _ => details.push(Detail { path, message: bounded(&error.masked().to_string()) }),
+            }
+        }
+        _ => details.push(Detail { path, message: bounded(&error.masked().to_string()) }),
+    }
+}
+
+/// How many choices a message lists.
+const MAX_OPTIONS: usize = 24;
 
 fn unknown_field(parent: &str, name: &str) -> Detail {
     if name.chars().count() > MAX_ECHO {

@@ -16,7 +16,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
@@ -108,11 +108,8 @@ impl Serve {
                     continue;
                 }
             };
-            let serving = connection(stream, peer, app.clone(), limits.clone(), stopping.clone());
-            tokio::spawn(async move {
-                serving.await;
-                drop(place);
-            });
+            let place = Place { _permit: Arc::new(place) };
+            tokio::spawn(connection(stream, peer, place, app.clone(), limits.clone(), stopping.clone()));
         }
         drop((listener, stopping));
         // Every connection holds a receiver until it is done.
@@ -139,9 +136,16 @@ impl std::fmt::Debug for Serve {
     }
 }
 
+/// This is a connection's place among those that may be open. A WebSocket keeps it when HTTP lets go.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    _permit: Arc<OwnedSemaphorePermit>,
+}
+
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
+    place: Place,
     app: Router,
     limits: HttpLimits,
     mut stopping: watch::Receiver<()>,
@@ -149,7 +153,7 @@ async fn connection(
     if let Err(error) = prepare(&stream, &limits) {
         tracing::debug!(%error, "a socket option could not be set");
     }
-    let answer = service_fn(move |request| answer(app.clone(), request, peer, limits.uri_bytes));
+    let answer = service_fn(move |request| answer(app.clone(), request, peer, place.clone(), limits.uri_bytes));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
@@ -179,6 +183,7 @@ async fn answer(
     app: Router,
     request: Request<Incoming>,
     peer: SocketAddr,
+    place: Place,
     uri_bytes: usize,
 ) -> Result<Response, Infallible> {
     let length = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
@@ -187,6 +192,7 @@ async fn answer(
     }
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(ConnectInfo(peer));
+    request.extensions_mut().insert(place);
     app.oneshot(request).await
 }
 

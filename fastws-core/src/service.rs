@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use axum::Extension;
 use axum::extract::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::http::{StatusCode, header};
@@ -25,6 +26,7 @@ use crate::limits::Limits;
 use crate::operation::{About, Declaration, Kind, Operation, linked};
 use crate::router::{OperationRouter, Prefixed, Routes};
 use crate::schema::Schemas;
+use crate::serve::Place;
 use crate::session::{ErrorPolicy, Heartbeat, Rules};
 use crate::topic::TopicSpelling;
 
@@ -106,8 +108,8 @@ impl FastWs {
     /// The WebSocket endpoint, a plain axum route. Mount it wherever you like, as often as you like.
     pub fn route<S: Clone + Send + Sync + 'static>(&self) -> MethodRouter<S> {
         let service = Arc::clone(&self.0);
-        get(move |upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>| {
-            std::future::ready(accept(Arc::clone(&service), upgrade))
+        get(move |place: Option<Extension<Place>>, upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>| {
+            std::future::ready(accept(Arc::clone(&service), place, upgrade))
         })
     }
 
@@ -135,7 +137,11 @@ impl FastWs {
     }
 }
 
-fn accept(service: Arc<Service>, upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>) -> Response {
+fn accept(
+    service: Arc<Service>,
+    place: Option<Extension<Place>>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade,
         Err(WebSocketUpgradeRejection::InvalidWebSocketVersionHeader(_)) => {
@@ -163,7 +169,10 @@ fn accept(service: Arc<Service>, upgrade: Result<WebSocketUpgrade, WebSocketUpgr
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
         .max_write_buffer_size(limits.outbox_bytes.max(MIN_WRITE_BUFFER_BYTES))
-        .on_upgrade(async move |socket| connection::serve(Presence::new(service), socket).await)
+        .on_upgrade(async move |socket| {
+            connection::serve(Presence::new(service), socket).await;
+            drop(place);
+        })
 }
 
 const READ_BUFFER_BYTES: usize = 4 * 1024;

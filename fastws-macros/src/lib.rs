@@ -17,6 +17,9 @@ mod rules;
 /// returns its reply, `T` or `Result<T, E>` with `E: Into<fastws::Error>`; without `reply` it returns nothing. It stays
 /// as written and can be called. Its doc comment becomes summary and description.
 ///
+/// A handler whose client goes away is dropped at its next `await`. Work that has to be finished belongs into
+/// `tokio::spawn`.
+///
 /// | key | value |
 /// |---|---|
 /// | first | the operation's name, relative to the router that includes it |
@@ -67,7 +70,8 @@ pub fn topic(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// written as for garde: `#[garde(length(min = 1, max = 32))]`, `range`, `pattern`, `email`, `url`, `ip`, `contains`,
 /// `prefix`, `suffix`, `ascii`, `alphanumeric`, `required`, `inner(…)`, `custom(…)`. They show in the schema where JSON
 /// Schema has a word for them. Lengths of text count characters. Fields that are payloads themselves are checked too;
-/// fields without a constraint are not constrained.
+/// fields without a constraint are not constrained. `Clone`, `Debug` and
+/// others are derived beside it, as usual.
 #[proc_macro_attribute]
 pub fn payload(arguments: TokenStream, item: TokenStream) -> TokenStream {
     payload::expand(&arguments.into(), &item.into()).into()

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, ValueEnum};
 use serde::Deserialize;
 
-use crate::upstream::replay::Speed;
+use crate::upstream::replay::{BadSpeed, Speed};
 
 /// A live trading API: bars and quotes over one documented WebSocket.
 ///
@@ -207,7 +207,7 @@ impl Arguments {
             SpeedValue::Number(value) => value.to_string(),
             SpeedValue::Text(value) => value,
         });
-        let speed = speed.map(|value| value.parse().map_err(|error| bad("speed", &value, format!("{error}"))));
+        let speed = speed.map(|value| value.parse().map_err(|BadSpeed(_)| bad("speed", &value, "want `max` or a number above zero".into())));
         let replay = match file.replay {
             None => Vec::new(),
             Some(Paths::One(one)) => vec![one],

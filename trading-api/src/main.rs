@@ -1,6 +1,6 @@
 //! Reads the configuration, assembles the application, and serves it.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -36,7 +36,7 @@ async fn run(arguments: Arguments) -> Result<(), AnyError> {
         return Ok(std::io::stdout().write_all(document.as_bytes())?);
     }
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,trading_api=info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).init();
 
     let venue = open(&config)?;
     let listener = TcpListener::bind(config.listen).await.map_err(|error| {
@@ -45,8 +45,8 @@ async fn run(arguments: Arguments) -> Result<(), AnyError> {
     let address = listener.local_addr()?;
     let app = trading_api::app(&market, address)?;
     eprintln!("trading-api: http://{address}");
-    eprintln!("  socket     ws://{address}{}", trading_api::WEBSOCKET_PATH);
-    eprintln!("  docs     http://{address}{}", trading_api::DOCS_PATH);
+    eprintln!("  socket  ws://{address}{}", trading_api::WEBSOCKET_PATH);
+    eprintln!("  docs    http://{address}{}", trading_api::DOCS_PATH);
     let playing = tokio::spawn(play(venue, market, app.ws.clone()));
     let signal = app.ws.shutdown_on(stop());
     fastws::serve(listener, app.router).with_graceful_shutdown(signal).await?;
@@ -87,9 +87,6 @@ fn report(summary: &Summary) -> String {
     let (messages, elapsed) = (summary.status.messages, summary.elapsed.as_secs_f64());
     #[allow(clippy::cast_precision_loss, reason = "a rate for a person")]
     let rate = messages as f64 / elapsed.max(f64::EPSILON);
-    for broken in &summary.broken {
-        tracing::warn!(%broken, "a broken message was passed over");
-    }
     eprintln!(
         "trading-api: played {messages} messages in {elapsed:.2} s ({rate:.0} messages/s), {} broken; the market stays",
         summary.status.broken

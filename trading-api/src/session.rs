@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use fastws::{Client, Hub, Payload, Result, payload, send};
+use fastws::{Client, Error, Hub, Payload, Result, payload, send};
 
 use crate::datafeed::bars::{BarsParams, BarsSubscription, bars};
 
@@ -120,9 +120,10 @@ pub async fn multi_subscribe(
         .iter()
         .map(|symbol| hub.topic::<bars>(&BarsSubscription::new(symbol, wanted.params.resolution)))
         .collect::<Result<Vec<_>>>()?;
-    client.subscribe_all(&topics).await.map_err(|(at, error)| {
-        let message = error.message().to_owned();
-        error.detail(format!("/symbols/{at}"), message)
+    client.subscribe_all(&topics).await.map_err(|failures| {
+        let details = failures.iter().map(|(at, error)| (format!("/symbols/{at}"), error.message().to_owned()));
+        let refusal = Error::new("unknown_symbol", "one symbol or more cannot be subscribed, so none was");
+        details.fold(refusal, |error, (path, message)| error.detail(path, message))
     })?;
     Ok(MultiSubscribed {
         status: "ok".into(),
