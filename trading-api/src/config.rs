@@ -207,7 +207,9 @@ impl Arguments {
             SpeedValue::Number(value) => value.to_string(),
             SpeedValue::Text(value) => value,
         });
-        let speed = speed.map(|value| value.parse().map_err(|BadSpeed(_)| bad("speed", &value, "want `max` or a number above zero".into())));
+        let speed = speed.map(|value| {
+            value.parse().map_err(|BadSpeed(_)| bad("speed", &value, "want `max` or a number above zero".into()))
+        });
         let replay = match file.replay {
             None => Vec::new(),
             Some(Paths::One(one)) => vec![one],

@@ -19,6 +19,7 @@ use std::time::Duration;
 use fastws::{AsyncApi, BuildError, FastWs};
 
 use crate::market::Market;
+use crate::upstream::Monitor;
 
 /// This is the assembled application.
 #[derive(Clone, Debug)]
@@ -38,17 +39,18 @@ pub const WEBSOCKET_PATH: &str = "/api/v1/ws";
 /// Where its docs page is; the documents are at the same path with `.json` and `.yaml`.
 pub const DOCS_PATH: &str = "/api/v1/ws/asyncapi";
 
-/// Assembles the application over a market. `address` is where it listens, for the documents.
+/// Assembles the application over a market. `venue` tells how the prices' source is doing; `address` is where the
+/// application listens, for the documents.
 ///
 /// # Errors
 /// What keeps the service from starting; none of it depends on the configuration.
-pub fn app(market: &Market, address: SocketAddr) -> Result<App, BuildError> {
+pub fn app(market: &Market, venue: Monitor, address: SocketAddr) -> Result<App, BuildError> {
     let ws = service(market)?;
     let router = axum::Router::new()
         .route(WEBSOCKET_PATH, ws.route())
         .route("/ws", ws.route())
         .merge(docs(address).routes(DOCS_PATH, &ws))
-        .merge(http::routes(market));
+        .merge(http::routes(market, venue));
     Ok(App { ws, router })
 }
 

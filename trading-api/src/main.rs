@@ -36,14 +36,18 @@ async fn run(arguments: Arguments) -> Result<(), AnyError> {
         return Ok(std::io::stdout().write_all(document.as_bytes())?);
     }
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,trading_api=info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
 
     let venue = open(&config)?;
     let listener = TcpListener::bind(config.listen).await.map_err(|error| {
         format!("cannot listen on {}: {error}; choose another address with `--listen`", config.listen)
     })?;
     let address = listener.local_addr()?;
-    let app = trading_api::app(&market, address)?;
+    let app = trading_api::app(&market, venue.monitor(), address)?;
     eprintln!("trading-api: http://{address}");
     eprintln!("  socket  ws://{address}{}", trading_api::WEBSOCKET_PATH);
     eprintln!("  docs    http://{address}{}", trading_api::DOCS_PATH);
@@ -65,7 +69,8 @@ fn open(config: &Config) -> Result<Box<dyn Venue>, VenueError> {
 /// Runs the venue, and tells everybody when it has ended. The market stays as it is then.
 async fn play(venue: Box<dyn Venue>, market: Market, ws: FastWs) {
     tracing::info!(venue = venue.name(), "venue starts");
-    let drawing = tokio::spawn(progress::draw(venue.monitor()));
+    let monitor = venue.monitor();
+    let drawing = tokio::spawn(progress::draw(monitor.clone()));
     let running = venue.run(market.clone());
     let ended = tokio::select! {
         ended = running => ended,
@@ -76,7 +81,8 @@ async fn play(venue: Box<dyn Venue>, market: Market, ws: FastWs) {
     let news = match ended {
         Ok(summary) => report(&summary),
         Err(error) => {
-            tracing::error!(%error, "venue failed");
+            let seen = monitor.status();
+            tracing::error!(%error, messages = seen.messages, broken = seen.broken, "venue failed");
             "the venue has failed; prices no longer change".to_owned()
         }
     };

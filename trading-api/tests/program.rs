@@ -166,4 +166,5 @@ fn a_replay_stays_queryable_when_it_has_ended() {
     assert!(!trades["trades"].as_array().expect("trades").is_empty());
     let history = program.get("/api/v1/datafeed/history?symbol=BTCUSD&resolution=1&to=2000000000&countback=9");
     assert_eq!(history["s"], "ok");
+    assert_eq!(program.get("/api/v1/health")["venue"]["phase"], "ended");
 }

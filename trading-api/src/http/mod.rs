@@ -11,14 +11,15 @@ use axum::{Json, extract::Path};
 use serde_json::{Value, json};
 
 use crate::market::{Market, UnknownSymbol};
+use crate::upstream::{Monitor, Phase};
 use crate::{DOCS_PATH, WEBSOCKET_PATH};
 
 /// All REST routes.
-pub(crate) fn routes(market: &Market) -> Router {
+pub(crate) fn routes(market: &Market, venue: Monitor) -> Router {
     Router::new()
         .route("/", get(home))
         .route("/assets/{file}", get(asset))
-        .route("/api/v1/health", get(health))
+        .route("/api/v1/health", get(move || std::future::ready(health(&venue))))
         .route("/api/v1/version", get(version))
         .route("/api/v1/versions", get(versions))
         .merge(books::routes())
@@ -56,8 +57,18 @@ async fn asset(Path(file): Path<String>) -> Response {
     ([(header::CONTENT_TYPE, kind), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")], content).into_response()
 }
 
-async fn health() -> Json<Value> {
-    Json(status("the trading API is running"))
+/// How the server is, and its source of prices: `live`, or `ended` when prices no longer change.
+fn health(venue: &Monitor) -> Json<Value> {
+    let seen = venue.status();
+    let phase = match seen.phase {
+        Phase::Starting => "starting",
+        Phase::Live => "live",
+        Phase::Ended => "ended",
+    };
+    let mut answer = status("the trading API is running");
+    answer["venue"] =
+        json!({ "phase": phase, "messages": seen.messages, "events": seen.events, "broken": seen.broken });
+    Json(answer)
 }
 
 async fn version() -> Json<Value> {

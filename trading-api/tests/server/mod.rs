@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use trading_api::market::{Instrument, Level, Market, Publisher, Side, Trade};
+use trading_api::upstream::Monitor;
 
 /// This is a running server. It ends when it is told to.
 pub struct Server {
@@ -32,7 +33,7 @@ impl Server {
     pub async fn start(market: Market) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let app = trading_api::app(&market, address).expect("an application");
+        let app = trading_api::app(&market, Monitor::default(), address).expect("an application");
         let (stop, stopped) = oneshot::channel();
         let signal = app.ws.shutdown_on(stopped);
         let serving = tokio::spawn(fastws::serve(listener, app.router).with_graceful_shutdown(signal).into_future());
