@@ -127,7 +127,9 @@ impl Message {
         let Some(validator) = self.route.validator() else { return Ok(()) };
         let value: Value = serde_json::from_str(payload)?;
         let mut details = complaints(validator, &value);
-        details.retain(|detail| value.pointer(&detail.path).is_some_and(Value::is_array) && detail.message.contains("type"));
+        details.retain(|detail| {
+            value.pointer(&detail.path).is_some_and(Value::is_array) && detail.message.contains("type")
+        });
         if details.is_empty() { Ok(()) } else { Err(invalid(details)) }
     }
 
@@ -200,13 +202,17 @@ fn explain(error: &jsonschema::ValidationError<'_>, details: &mut Vec<Detail>) {
         ValidationErrorKind::AdditionalProperties { unexpected } => {
             details.extend(unexpected.iter().map(|name| unknown_field(&path, name)));
         }
-        ValidationErrorKind::Enum { options } if options.as_array().is_some_and(|options| options.len() <= MAX_OPTIONS) => {
+        ValidationErrorKind::Enum { options }
+            if options.as_array().is_some_and(|options| options.len() <= MAX_OPTIONS) =>
+        {
             let options: Vec<_> = options.as_array().into_iter().flatten().map(Value::to_string).collect();
             details.push(Detail { path, message: bounded(&format!("want one of {}", options.join(", "))) });
         }
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
             let wants_null = |errors: &&Vec<jsonschema::ValidationError<'_>>| {
-                errors.iter().any(|error| error.instance_path().to_string() == path && error.to_string().ends_with("\"null\""))
+                errors
+                    .iter()
+                    .any(|error| error.instance_path().to_string() == path && error.to_string().ends_with("\"null\""))
             };
             let mut meant = context.iter().filter(|errors| !wants_null(errors));
             match (meant.next(), meant.next()) {
