@@ -215,6 +215,8 @@ test('types read as a client author says them', async (t) => {
   await says('tags', 'map of string');
   await says('legs', 'array of Leg', 'at most 4 items', 'no item twice');
   await row('kind').locator('summary').click();
+  // What is within is made when it is opened.
+  await row('kind').getByText('Exactly one of').first().waitFor();
   await says('kind', 'Exactly one of', 'kind = "limit"');
 });
 
