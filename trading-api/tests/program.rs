@@ -2,15 +2,12 @@
 
 mod server;
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output, Stdio};
+use std::time::Instant;
 
 use serde_json::Value;
+use server::program::{PATIENCE, PROGRAM, Program};
 use server::repository;
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_trading-api");
 
 fn run(arguments: &[&str]) -> Output {
     Command::new(PROGRAM).args(arguments).stdin(Stdio::null()).output().expect("the program runs")
@@ -22,66 +19,6 @@ fn complaint(arguments: &[&str]) -> String {
     assert!(!output.status.success(), "{arguments:?} should have failed");
     String::from_utf8(output.stderr).expect("text")
 }
-
-/// This is a running program; it is killed when it goes out of scope.
-struct Program {
-    child: Child,
-    address: String,
-    /// What it prints, line by line.
-    lines: Receiver<String>,
-}
-
-impl Program {
-    fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(PROGRAM)
-            .args(["--listen", "127.0.0.1:0"])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program runs");
-        let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
-        let (told, lines) = channel();
-        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| told.send(line)));
-        let mut program = Self { child, address: String::new(), lines };
-        let line = program.wait_for("http://");
-        program.address = line.split("http://").nth(1).expect("an address").trim().to_owned();
-        program
-    }
-
-    /// The next line that contains a text.
-    fn wait_for(&self, text: &str) -> String {
-        let mut seen = Vec::new();
-        loop {
-            let line = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("`{text}` did not come: {seen:?}"));
-            if line.contains(text) {
-                return line;
-            }
-            seen.push(line);
-        }
-    }
-
-    fn get(&self, path: &str) -> Value {
-        use std::io::Write;
-        let mut stream = std::net::TcpStream::connect(&self.address).expect("a connection");
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.address);
-        stream.write_all(request.as_bytes()).expect("sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
-        serde_json::from_str(body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        self.child.kill().expect("it still runs");
-        self.child.wait().expect("it ends");
-    }
-}
-
-/// How long a test waits for the program before it fails.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
 fn a_wrong_value_names_the_key_the_value_and_what_is_allowed() {

@@ -3,6 +3,8 @@
 #![allow(unreachable_pub, reason = "a module of tests is nobody else's")]
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
+pub mod program;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
