@@ -60,6 +60,6 @@ pub use fastws_core::{
     Failure, FastWs, FromMessage, FromTopic, Heartbeat, HttpLimits, Hub, Inbound, IntoNothing, IntoReply, Limits,
     Message, Needs, Operation, OperationRouter, Outbound, Params, Payload, Phase, Published, Reply, Result, Schemas,
     Serve, Start, State, SubscribeRequest, Template, Timeouts, Topic, TopicDeclared, TopicInfo, TopicPart, TopicRole,
-    TopicSpelling, Updates, Wanted, axum, serve, testing,
+    TopicSpelling, Updates, Wanted, axum, serve, testing, websocket,
 };
 pub use fastws_macros::{payload, recv, send, topic};

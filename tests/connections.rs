@@ -240,7 +240,7 @@ async fn a_slow_client_costs_at_most_its_outbox() {
     let (ws, notes) = limited(Limits { outbox_bytes: 100_000, ..Limits::default() });
     let _slow = listening(&ws).await;
     let taken: usize = (0..1000).map(|_| ws.hub().publish::<bulk>(&topic(), 10_000)).sum();
-    assert!((10..=11).contains(&taken), "{taken} updates of 10 kB were taken into 100 kB");
+    assert!((9..=10).contains(&taken), "{taken} updates of 10 kB were taken into 100 kB");
     settle().await;
     assert_eq!(ws.hub().connection_count(), 0);
     sleep(Duration::from_secs(2)).await;
@@ -251,7 +251,7 @@ async fn a_slow_client_costs_at_most_its_outbox() {
 async fn what_waits_too_long_ends_the_connection() {
     let (ws, notes) = service(|builder| builder);
     let _slow = listening(&ws).await;
-    for n in 0..40 {
+    for n in 0..200 {
         ws.hub().publish::<tick>(&topic(), n);
     }
     sleep(Duration::from_millis(4900)).await;
@@ -266,7 +266,7 @@ async fn what_waits_too_long_ends_the_connection() {
 async fn pings_do_not_hide_how_long_other_frames_have_waited() {
     let (ws, _) = service(|builder| builder.heartbeat(Duration::from_secs(4)));
     let mut slow = listening(&ws).await;
-    for n in 0..40 {
+    for n in 0..200 {
         ws.hub().publish::<tick>(&topic(), n);
     }
     for _ in 0..6 {

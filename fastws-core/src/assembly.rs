@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value, json};
 
+use crate::engine::watchdog;
 use crate::error::Detail;
 use crate::extract::{States, complaints};
 use crate::handler::{Callable, NeededPayload, Needs};
@@ -227,12 +228,13 @@ impl Assembly {
             name: operation.name.clone(),
             reply: operation.reply.as_ref().map(|reply| reply.name.clone()),
             is_concurrent,
+            watched: watchdog::name(&operation.name),
             handler,
             check,
             schema: operation.payload.clone().map(|schema| (schema, Arc::clone(&self.schemas))),
             validator: OnceLock::new(),
         };
-        self.routes.0.insert(route.name.clone(), Arc::new(route));
+        self.routes.add(route);
     }
 
     fn finish(mut self, complaints: &mut Vec<String>) -> Assembled {
@@ -249,8 +251,8 @@ impl Assembly {
                 reply.payload = confirmation_schema(&fields, several);
             }
         }
-        for route in self.routes.0.values_mut() {
-            if let Some((schema, _)) = &mut Arc::get_mut(route).expect("nobody else has it yet").schema {
+        for route in self.routes.all_mut() {
+            if let Some((schema, _)) = &mut route.schema {
                 renames.apply(schema);
             }
         }

@@ -1,28 +1,30 @@
 //! One connection, as the rest of the server sees it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::SystemTime;
 
-use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::close::CloseReason;
+use crate::engine::{Address, Backlog, Inbox, Letter};
 use crate::error::{Error, Result};
 use crate::hub::Hub;
 use crate::limits::Limits;
 use crate::operation::Published;
-use crate::outbox::{Outbox, Shape, SubscriptionId};
 use crate::topic::Topic;
+use crate::update::{Shape, SubscriptionId};
+use crate::websocket::Prepared;
 
-/// This is a connection: its outbox, what it subscribed to, and how it is asked to end.
+/// This is a connection: where it lives, what it subscribed to, and why it is to end.
 pub(crate) struct Connection {
     pub(crate) id: Uuid,
     pub(crate) opened: SystemTime,
-    pub(crate) outbox: Outbox,
+    inbox: Arc<Inbox>,
+    address: Address,
+    backlog: Backlog,
     memberships: Mutex<Memberships>,
-    ending: Mutex<Option<CloseReason>>,
-    pub(crate) asked_to_end: Notify,
+    ending: OnceLock<CloseReason>,
 }
 
 /// This is what a connection is subscribed to, or about to be.
@@ -41,15 +43,42 @@ pub(crate) struct Membership {
 }
 
 impl Connection {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(inbox: Arc<Inbox>, address: Address) -> Self {
         Self {
             id: Uuid::new_v4(),
             opened: SystemTime::now(),
-            outbox: Outbox::new(limits),
+            inbox,
+            address,
+            backlog: Backlog::default(),
             memberships: Mutex::default(),
-            ending: Mutex::default(),
-            asked_to_end: Notify::new(),
+            ending: OnceLock::new(),
         }
+    }
+
+    /// The shard that it lives on, and its place there.
+    pub(crate) fn place(&self) -> (&Arc<Inbox>, Address) {
+        (&self.inbox, self.address)
+    }
+
+    /// Has something done by its shard, after everything that was posted before.
+    pub(crate) fn post(&self, letter: Letter) {
+        self.inbox.send(self.address, letter);
+    }
+
+    /// Writes a message that belongs to no subscription; says whether the connection still takes messages.
+    pub(crate) fn write(&self, frame: Prepared, limits: &Limits) -> bool {
+        if self.memberships().has_left || self.ending.get() == Some(&CloseReason::TooSlow) {
+            return false;
+        }
+        let counted = self.backlog.count(frame.len(), limits);
+        match counted {
+            Some(counted) => self.post(Letter::Text(frame, Some(counted))),
+            None => {
+                self.end(CloseReason::TooSlow);
+                return false;
+            }
+        }
+        true
     }
 
     pub(crate) fn memberships(&self) -> MutexGuard<'_, Memberships> {
@@ -58,12 +87,18 @@ impl Connection {
 
     /// Asks the connection to end; the first reason stands.
     pub(crate) fn end(&self, reason: CloseReason) {
-        self.ending.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
-        self.asked_to_end.notify_one();
+        self.note_end(reason);
+        self.post(Letter::End);
+    }
+
+    /// Notes why the connection is to end, for a post that comes later.
+    pub(crate) fn note_end(&self, reason: CloseReason) {
+        // Only the first reason counts.
+        let _ = self.ending.set(reason);
     }
 
     pub(crate) fn ending(&self) -> Option<CloseReason> {
-        self.ending.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.ending.get().cloned()
     }
 
     pub(crate) fn topics(&self) -> Vec<String> {
@@ -78,7 +113,8 @@ impl std::fmt::Debug for Connection {
     }
 }
 
-/// This holds back the frames of the subscriptions that one request makes, until its reply is in the outbox.
+/// This is what one request holds back until its reply is on its way: the frames of the subscriptions that it makes, and
+/// the end of the connection that it may ask for.
 #[derive(Default, Debug)]
 pub(crate) struct Hold(Mutex<Held>);
 
@@ -86,24 +122,59 @@ pub(crate) struct Hold(Mutex<Held>);
 struct Held {
     subscriptions: Vec<SubscriptionId>,
     is_released: bool,
+    is_polled: bool,
+    wants_to_end: bool,
 }
 
 impl Hold {
-    /// Opens a subscription, held back if the reply is still to come.
-    pub(crate) fn open(&self, outbox: &Outbox, subscription: SubscriptionId, shape: Option<Shape>) {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !held.is_released {
-            held.subscriptions.push(subscription);
-        }
-        outbox.open(subscription, !held.is_released, shape);
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes the terminal frame, if there is one, and then what was held back.
-    pub(crate) fn release(&self, outbox: &Outbox, terminal: Option<String>) {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Opens a subscription, held back if the reply is still to come.
+    pub(crate) fn open(&self, connection: &Connection, subscription: SubscriptionId, shape: Option<Shape>) {
+        let mut held = self.lock();
+        let is_held = !held.is_released;
+        if is_held {
+            held.subscriptions.push(subscription);
+        }
+        if is_held || shape.is_some() {
+            connection.post(Letter::Open { subscription, is_held, shape });
+        }
+    }
+
+    /// Hands on what was held back, once `write` has written the reply.
+    pub(crate) fn release(&self, write: impl FnOnce(Vec<SubscriptionId>)) {
+        let mut held = self.lock();
         held.is_released = true;
-        outbox.release(terminal, &held.subscriptions);
-        held.subscriptions.clear();
+        write(std::mem::take(&mut held.subscriptions));
+    }
+
+    /// The handler is being polled: what it wishes is done when it has been.
+    pub(crate) fn begin_poll(&self) {
+        self.lock().is_polled = true;
+    }
+
+    pub(crate) fn end_poll(&self) {
+        self.lock().is_polled = false;
+    }
+
+    /// Keeps the wish to end until the handler has been polled; says whether it is being polled.
+    fn wish_to_end(&self) -> bool {
+        let mut held = self.lock();
+        held.wants_to_end |= held.is_polled;
+        held.is_polled
+    }
+
+    /// Whether the handler wished to end when it was polled last.
+    pub(crate) fn take_wish_to_end(&self) -> bool {
+        std::mem::take(&mut self.lock().wants_to_end)
+    }
+
+    /// The hold as new, unless somebody still has a handle of it.
+    pub(crate) fn again(mut this: Arc<Self>) -> Option<Arc<Self>> {
+        *Arc::get_mut(&mut this)? = Self::default();
+        Some(this)
     }
 }
 
@@ -215,20 +286,28 @@ impl Client {
             .collect()
     }
 
-    /// Ends a subscription; says whether there was one. None of its frames is written any more.
+    /// Ends a subscription; says whether there was one. What is published from now on does not reach the client, and
+    /// within a handler nothing of it comes after the reply.
     pub fn unsubscribe(&self, topic: &Topic) -> bool {
         self.hub.unsubscribe(&self.connection, topic.key())
     }
 
     /// Sends one message to this client alone; says whether the connection still takes messages.
     pub fn send<E: Published>(&self, value: E::Value) -> bool {
-        self.hub.message::<E>(value).is_some_and(|text| self.connection.outbox.push(text))
+        self.hub
+            .message::<E>(value)
+            .is_some_and(|text| self.connection.write(Prepared::text(&text), &self.hub.0.limits))
     }
 
     /// Ends the connection, after what is in its outbox has been written.
     ///
     /// `code` is 1000, 1001, 1008, 1011 to 1014, or 3000 to 4999; `reason` is for a person, at most 123 bytes.
     pub fn close(&self, code: u16, reason: impl Into<String>) {
-        self.connection.end(CloseReason::application(code, reason));
+        let reason = CloseReason::application(code, reason);
+        let hold = self.hold.as_ref();
+        self.connection.note_end(reason);
+        if !hold.is_some_and(|hold| hold.wish_to_end()) {
+            self.connection.post(Letter::End);
+        }
     }
 }

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::websocket::ProtocolError;
+
 /// This is why a connection ended. It has one close code, one sentence for the client and one label for logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -21,11 +23,13 @@ pub enum CloseReason {
     /// A message without `id` was refused, and the policy is to close: `Could not validate payload` and the like.
     Refused(&'static str),
     /// The peer broke the WebSocket protocol.
-    ProtocolError,
+    ProtocolError(ProtocolError),
     /// A text message was not UTF-8.
     InvalidUtf8,
     /// A message was larger than the limit in bytes.
     TooBig(usize),
+    /// The peer sent more than it may: too many bytes, or too many pings.
+    Flooded(&'static str),
     /// Too many messages were wrong in a short time.
     TooManyErrors,
     /// The client does not read what it subscribed to.
@@ -62,7 +66,8 @@ impl CloseReason {
             Self::Lost => 1006,
             Self::GoingAway => 1001,
             Self::Refused(_) => 1003,
-            Self::ProtocolError => 1002,
+            Self::ProtocolError(error) => error.close_code(),
+            Self::Flooded(_) => 1008,
             Self::InvalidUtf8 => 1007,
             Self::TooBig(_) => 1009,
             Self::TooManyErrors => 4009,
@@ -80,7 +85,8 @@ impl CloseReason {
             Self::Lost => "The connection was lost".into(),
             Self::GoingAway => "The server is going away".into(),
             Self::Refused(reason) => (*reason).into(),
-            Self::ProtocolError => "WebSocket protocol error".into(),
+            Self::ProtocolError(error) => error.to_string().into(),
+            Self::Flooded(what) => (*what).into(),
             Self::InvalidUtf8 => "The message is not UTF-8".into(),
             Self::TooBig(limit) => format!("The message is larger than {limit} bytes").into(),
             Self::TooManyErrors => "Too many errors".into(),
@@ -97,7 +103,9 @@ impl CloseReason {
             Self::Lost => "lost",
             Self::GoingAway => "going_away",
             Self::Refused(_) => "refused",
-            Self::ProtocolError => "protocol_error",
+            Self::ProtocolError(ProtocolError::Unfinished) => "unfinished",
+            Self::ProtocolError(_) => "protocol_error",
+            Self::Flooded(_) => "flooded",
             Self::InvalidUtf8 => "invalid_utf8",
             Self::TooBig(_) => "too_big",
             Self::TooManyErrors => "too_many_errors",
@@ -131,6 +139,7 @@ impl CloseReason {
                 "A message without `id` was refused: `Could not decode message`, `No matching type` or `Could not validate payload`.",
             ),
             (1007, "A text message was not UTF-8: mend the client."),
+            (1008, "Too many bytes or pings, or a message that was not finished in time: mend the client."),
             (1009, "A message was larger than the limit: mend the client."),
             (1011, "The server failed: reconnect with back-off."),
             (4009, "Too many errors: stop and tell the user."),
@@ -143,6 +152,16 @@ impl CloseReason {
 
 /// The longest reason that fits a close frame (RFC 6455 section 5.5), in bytes.
 const MAX_REASON_BYTES: usize = 123;
+
+impl From<ProtocolError> for CloseReason {
+    fn from(error: ProtocolError) -> Self {
+        match error {
+            ProtocolError::InvalidUtf8 => Self::InvalidUtf8,
+            ProtocolError::TooBig(limit) => Self::TooBig(limit),
+            other => Self::ProtocolError(other),
+        }
+    }
+}
 
 impl std::fmt::Display for CloseReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

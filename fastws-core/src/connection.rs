@@ -1,24 +1,25 @@
-//! The shell around a [`Session`]: it owns the socket, the futures of the handlers and the clock.
+//! The shell around a [`Session`]: it runs the requests of one connection, and says what it has to say through a
+//! [`Line`].
 
-use std::panic::AssertUnwindSafe;
-use std::pin::pin;
-use std::sync::Arc;
-use std::time::Duration;
+use std::future::{poll_fn, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, LazyLock};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
-use axum::extract::ws::Message as Frame;
-use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
-use tokio::time::{Instant, sleep_until, timeout};
-use tracing::Instrument;
+use futures_util::FutureExt;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::client::{Client, Connection, Hold};
 use crate::close::CloseReason;
+use crate::engine::{Letter, Line, watchdog};
+use crate::envelope::Reply;
 use crate::error::{Error, ErrorCode};
 use crate::extract::Message;
 use crate::handler::{BoxFuture, Outcome};
-use crate::outbox::{Outbox, Taken};
 use crate::service::Service;
-use crate::session::{Action, Request, Session, Ticket};
+use crate::session::{Action, Request, Session, Terminal, Ticket};
 
 /// This is a connection's place in the hub. Dropped, for whatever cause, it takes the connection out of everything.
 pub(crate) struct Presence {
@@ -27,12 +28,8 @@ pub(crate) struct Presence {
 }
 
 impl Presence {
-    /// Lets a new connection in, or asks it to end at once when the service is shutting down.
-    pub(crate) fn new(service: Arc<Service>) -> Self {
-        let connection = Arc::new(Connection::new(&service.rules.limits));
-        if !service.hub.enter(&connection) {
-            connection.end(CloseReason::GoingAway);
-        }
+    /// The connection has been counted by the hub's [`enter`](crate::Hub::enter).
+    pub(crate) fn new(service: Arc<Service>, connection: Arc<Connection>) -> Self {
         Self { service, connection }
     }
 }
@@ -40,28 +37,253 @@ impl Presence {
 impl Drop for Presence {
     fn drop(&mut self) {
         self.service.hub.leave(&self.connection);
-        self.connection.outbox.discard();
         self.service.hub.end_serving();
     }
 }
 
-/// Serves one connection until it ends.
-pub(crate) async fn serve<S, E>(presence: Presence, socket: S)
-where
-    S: Stream<Item = Result<Frame, E>> + Sink<Frame> + Unpin + Send,
-    E: std::error::Error,
-{
-    let Presence { service, connection } = &presence;
-    let span = tracing::info_span!("connection", id = %connection.id);
-    let client = Client { connection: Arc::clone(connection), hub: service.hub.clone(), hold: None };
-    let was_refused = connection.ending().is_some();
-    let reason = Shell::new(service, &client).run(socket).instrument(span.clone()).await;
-    span.in_scope(|| tracing::info!(code = reason.code(), reason = reason.label(), "connection ended"));
-    if let Some(hook) = service.on_disconnect.as_ref().filter(|_| !was_refused) {
-        let run = async { hook(client, reason).await };
-        run_hook("disconnect", service.rules.limits.handler_timeout, run).instrument(span).await;
+/// This is what goes on with one connection, whatever carries its bytes.
+pub(crate) struct Conversation {
+    presence: Presence,
+    client: Client,
+    session: Session,
+    /// The requests that did not finish in place.
+    running: Vec<(Ticket, JoinHandle<()>)>,
+    /// What holds back the subscriptions of the requests that run.
+    holds: Vec<(Ticket, Arc<Hold>)>,
+    was_refused: bool,
+}
+
+impl Conversation {
+    pub(crate) fn new(presence: Presence, now: Instant) -> Self {
+        let Presence { service, connection } = &presence;
+        let client = Client { connection: Arc::clone(connection), hub: service.hub.clone(), hold: None };
+        let jitter = f64::from(connection.id.as_bytes()[0]) / 255.0;
+        let session = Session::new(Arc::clone(&service.rules), Arc::clone(&service.routes), jitter, now);
+        let was_refused = connection.ending().is_some();
+        let (running, holds) = (Vec::new(), Vec::new());
+        Self { client, session, running, holds, was_refused, presence }
+    }
+
+    fn service(&self) -> &Arc<Service> {
+        &self.presence.service
+    }
+
+    /// Begins: the connect hook runs before the first request.
+    pub(crate) fn open(&mut self, line: &mut Line<'_>) -> Option<CloseReason> {
+        tracing::info!(connection = %self.client.id(), "connection opened");
+        match self.client.connection.ending().filter(|_| self.was_refused) {
+            Some(reason) => self.session.close(reason),
+            None => self.welcome(line),
+        }
+        self.act(line)
+    }
+
+    fn welcome(&mut self, line: &mut Line<'_>) {
+        if self.service().on_connect.is_none() {
+            return;
+        }
+        let (service, client) = (Arc::clone(self.service()), self.client.clone());
+        let limit = service.rules.limits.handler_timeout;
+        let work = async move {
+            if let Some(hook) = &service.on_connect {
+                run_hook("connect", limit, async { hook(client).await }).await;
+            }
+            Ok(None)
+        };
+        let ticket = self.session.hold();
+        // The hook has a time limit of its own.
+        self.run(ticket, Run { work: Box::pin(work), hold: None, watched: *CONNECT_HOOK }, Duration::MAX, line);
+    }
+
+    /// A text message arrived.
+    pub(crate) fn text(&mut self, text: &str, line: &mut Line<'_>) -> Option<CloseReason> {
+        if let Some(request) = self.session.text(text, line.now) {
+            self.start(request, line);
+        }
+        self.act(line)
+    }
+
+    /// A binary message arrived.
+    pub(crate) fn binary(&mut self, line: &mut Line<'_>) -> Option<CloseReason> {
+        self.session.binary(line.now);
+        self.act(line)
+    }
+
+    /// A frame arrived that is no message.
+    pub(crate) fn heard(&mut self, now: Instant) {
+        self.session.heard(now);
+    }
+
+    /// A request that did not finish in place is done.
+    pub(crate) fn finished(&mut self, ticket: Ticket, outcome: Outcome, line: &mut Line<'_>) -> Option<CloseReason> {
+        self.running.retain(|(running, _)| *running != ticket);
+        self.session.finished(ticket, outcome, line.now);
+        self.act(line)
+    }
+
+    /// The connection was asked to end.
+    pub(crate) fn end(&mut self, line: &mut Line<'_>) -> Option<CloseReason> {
+        if let Some(reason) = self.client.connection.ending() {
+            self.session.close(reason);
+        }
+        self.act(line)
+    }
+
+    /// Time has passed.
+    pub(crate) fn tick(&mut self, line: &mut Line<'_>) -> Option<CloseReason> {
+        self.session.tick(line.now);
+        self.act(line)
+    }
+
+    /// When [`tick`](Self::tick) wants to be called.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.session.deadline()
+    }
+
+    /// It is over: the client leaves all topics, and what still runs for it is dropped.
+    pub(crate) fn leave(&mut self) {
+        self.running.iter().for_each(|(_, task)| task.abort());
+        self.service().hub.leave(&self.client.connection);
+    }
+
+    /// The last thing: the disconnect hook, when everything that ran for the client has gone.
+    pub(crate) fn conclude(self, reason: CloseReason) {
+        let Self { presence, client, running, was_refused, .. } = self;
+        let id = client.id();
+        tracing::info!(connection = %id, code = reason.code(), reason = reason.label(), "connection ended");
+        if was_refused || presence.service.on_disconnect.is_none() {
+            return;
+        }
+        let client = Client { hold: None, ..client };
+        tokio::spawn(async move {
+            for (_, task) in running {
+                // It was aborted, so there is nothing to learn from it.
+                let _ = task.await;
+            }
+            if let Some(hook) = &presence.service.on_disconnect {
+                let limit = presence.service.rules.limits.handler_timeout;
+                run_hook("disconnect", limit, async { hook(client, reason).await }).await;
+            }
+        });
+    }
+
+    /// Does what the session says; an ending if it says so.
+    fn act(&mut self, line: &mut Line<'_>) -> Option<CloseReason> {
+        while let Some(action) = self.session.next_action() {
+            match action {
+                Action::Run(request) => self.start(request, line),
+                Action::Finish { ticket, terminal } => self.finish(ticket, terminal, line),
+                Action::Write(text) => line.write(&text),
+                Action::Ping => line.ping(),
+                Action::Close(reason) => return line.close(reason),
+            }
+        }
+        None
+    }
+
+    /// Runs one request: in place as far as it comes without waiting, and then as a task of its own.
+    fn start(&mut self, request: Request<'_>, line: &mut Line<'_>) {
+        let Request { ticket, route, payload } = request;
+        // A handler that takes a handle to its client takes the hold with it.
+        self.client.hold.get_or_insert_default();
+        let service = &self.presence.service;
+        let route = &service.routes[route];
+        let message = Message { payload: payload.as_deref(), client: &self.client, route, states: &service.states };
+        let call =
+            || catch_unwind(AssertUnwindSafe(|| route.call(&message))).unwrap_or_else(|panic| Err(panicked(&*panic)));
+        let work = watchdog::watch(route.watched, call).unwrap_or_else(|error| Box::pin(ready(Err(error))));
+        let hold = self.client.hold.take_if(|hold| Arc::strong_count(hold) > 1);
+        if let Some(hold) = &hold {
+            self.holds.push((ticket, Arc::clone(hold)));
+        }
+        let limit = service.rules.limits.handler_timeout;
+        self.run(ticket, Run { work, hold, watched: route.watched }, limit, line);
+    }
+
+    fn run(&mut self, ticket: Ticket, mut run: Run, limit: Duration, line: &mut Line<'_>) {
+        // It is polled again as soon as it has a task, which is then what it wakes.
+        let polled = run.poll(&mut Context::from_waker(Waker::noop()));
+        let wants_to_end = run.wants_to_end();
+        match polled {
+            Poll::Ready(outcome) => self.session.finished(ticket, outcome, line.now),
+            Poll::Pending => {
+                let connection = Arc::clone(&self.client.connection);
+                self.running.push((ticket, tokio::spawn(run.until_done(ticket, limit, connection))));
+            }
+        }
+        if wants_to_end {
+            line.end();
+        }
+    }
+
+    /// Writes the terminal frame of a request, if it has one, and what was held back until then.
+    fn finish(&mut self, ticket: Ticket, terminal: Option<Terminal>, line: &mut Line<'_>) {
+        let hold = self.holds.iter().position(|(of, _)| *of == ticket).map(|at| self.holds.swap_remove(at).1);
+        let mut release = |subscriptions| match &terminal {
+            None => line.release(&[], subscriptions),
+            Some(Terminal::Error(text)) => line.release(&[text], subscriptions),
+            Some(Terminal::Reply { route, id, payload }) => {
+                let name = self.presence.service.routes[*route].reply.as_deref().unwrap_or_default();
+                let reply = Reply { name, id: id.as_ref(), payload: payload.as_deref().unwrap_or("null") };
+                reply.write(|pieces| line.release(pieces, subscriptions));
+            }
+        };
+        match hold {
+            None => release(Vec::new()),
+            Some(hold) => {
+                hold.release(release);
+                self.client.hold = Hold::again(hold);
+            }
+        }
     }
 }
+
+/// This is a request that runs: its handler with panics caught, under the eyes of the watchdog.
+struct Run {
+    work: BoxFuture<Outcome>,
+    hold: Option<Arc<Hold>>,
+    watched: watchdog::Name,
+}
+
+impl Run {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Outcome> {
+        let Self { work, hold, watched } = self;
+        let hold = hold.as_deref();
+        hold.inspect(|hold| hold.begin_poll());
+        let polled = watchdog::watch(*watched, || catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))));
+        hold.inspect(|hold| hold.end_poll());
+        polled.unwrap_or_else(|panic| Poll::Ready(Err(panicked(&*panic))))
+    }
+
+    /// Whether the handler asked for the end of its connection while it was polled last.
+    fn wants_to_end(&self) -> bool {
+        self.hold.as_ref().is_some_and(|hold| hold.take_wish_to_end())
+    }
+
+    /// Runs to its end, or to the time limit, and tells the shard.
+    async fn until_done(mut self, ticket: Ticket, limit: Duration, connection: Arc<Connection>) {
+        let done = poll_fn(|context| {
+            let polled = self.poll(context);
+            if polled.is_pending() && self.wants_to_end() {
+                connection.post(Letter::End);
+            }
+            polled
+        });
+        let outcome = timeout(limit, done).await.unwrap_or_else(|_| {
+            let message = format!("the operation took longer than {} s", limit.as_secs_f64());
+            Err(Error::new(ErrorCode::DEADLINE_EXCEEDED, message))
+        });
+        let wants_to_end = self.wants_to_end();
+        // A handler that took too long is gone, with all that it held, before its client reads so.
+        drop(self);
+        connection.post(Letter::Finished(ticket, outcome));
+        if wants_to_end {
+            connection.post(Letter::End);
+        }
+    }
+}
+
+static CONNECT_HOOK: LazyLock<watchdog::Name> = LazyLock::new(|| watchdog::name("connect hook"));
 
 /// Runs the application's hook as handlers are run: for a limited time, and with panics caught.
 async fn run_hook(name: &'static str, limit: Duration, hook: impl Future<Output = ()>) {
@@ -72,211 +294,8 @@ async fn run_hook(name: &'static str, limit: Duration, hook: impl Future<Output 
     }
 }
 
-struct Shell<'a> {
-    service: &'a Arc<Service>,
-    client: &'a Client,
-    session: Session,
-    requests: FuturesUnordered<BoxFuture<(Ticket, Outcome)>>,
-    /// What holds back the subscriptions of the requests that run.
-    holds: Vec<(Ticket, Arc<Hold>)>,
-}
-
-impl<'a> Shell<'a> {
-    fn new(service: &'a Arc<Service>, client: &'a Client) -> Self {
-        let jitter = f64::from(client.id().as_bytes()[0]) / 255.0;
-        let now = Instant::now().into_std();
-        let session = Session::new(Arc::clone(&service.rules), Arc::clone(&service.routes), jitter, now);
-        Self { service, client, session, requests: FuturesUnordered::new(), holds: Vec::new() }
-    }
-
-    async fn run<S, E>(mut self, socket: S) -> CloseReason
-    where
-        S: Stream<Item = Result<Frame, E>> + Sink<Frame> + Unpin + Send,
-        E: std::error::Error,
-    {
-        tracing::info!("connection opened");
-        let connection = Arc::clone(&self.client.connection);
-        let (sink, mut frames) = socket.split();
-        let mut writing = pin!(write(sink, &connection.outbox));
-        match connection.ending() {
-            Some(reason) => self.session.close(reason),
-            None => self.welcome(),
-        }
-        let reason = loop {
-            if let Some(reason) = self.act() {
-                break reason;
-            }
-            let deadline = self.deadline(&connection.outbox);
-            tokio::select! {
-                // Requests that are done come before the wish to end, so that a handler may close and still reply; what
-                // the client sends comes last, so that a flood of it holds up nothing else.
-                biased;
-                Some((ticket, outcome)) = self.requests.next() => self.session.finished(ticket, outcome, now()),
-                () = connection.asked_to_end.notified() => {
-                    if let Some(reason) = connection.ending() {
-                        self.session.close(reason);
-                    }
-                }
-                () = connection.outbox.filled.notified() => self.session.close(CloseReason::TooSlow),
-                () = &mut writing => break CloseReason::Lost,
-                () = sleep_until(deadline) => {
-                    if connection.outbox.is_overdue() {
-                        self.session.close(CloseReason::TooSlow);
-                    }
-                    self.session.tick(now());
-                }
-                frame = frames.next() => {
-                    if let Some(reason) = self.hear(frame) {
-                        break reason;
-                    }
-                }
-            }
-        };
-        // The handlers that still run are dropped; their client is gone.
-        drop(self.requests);
-        self.service.hub.leave(&connection);
-        if reason != CloseReason::Lost {
-            connection.outbox.finish(&reason);
-            let goodbye = async {
-                writing.await;
-                // Until the peer has closed too; a socket dropped earlier could take the close frame with it.
-                while let Some(Ok(_)) = frames.next().await {}
-            };
-            if timeout(self.service.rules.limits.close_timeout, goodbye).await.is_err() {
-                tracing::debug!("the peer did not close in time");
-            }
-        }
-        reason
-    }
-
-    /// Runs the connect hook before the first request.
-    fn welcome(&mut self) {
-        if self.service.on_connect.is_none() {
-            return;
-        }
-        let ticket = self.session.hold();
-        let (service, client) = (Arc::clone(self.service), self.client.clone());
-        self.requests.push(Box::pin(async move {
-            if let Some(hook) = &service.on_connect {
-                run_hook("connect", service.rules.limits.handler_timeout, async { hook(client).await }).await;
-            }
-            (ticket, Ok(None))
-        }));
-    }
-
-    /// Does what the session says; an ending if it says so.
-    fn act(&mut self) -> Option<CloseReason> {
-        let outbox = &self.client.connection.outbox;
-        while let Some(action) = self.session.next_action() {
-            match action {
-                Action::Run(request) => {
-                    let run = self.prepare(request);
-                    self.requests.push(run);
-                }
-                Action::Finish { ticket, terminal } => match self.holds.iter().position(|(of, _)| *of == ticket) {
-                    Some(at) => self.holds.swap_remove(at).1.release(outbox, terminal),
-                    None => outbox.release(terminal, &[]),
-                },
-                Action::Write(text) => drop(outbox.push(text)),
-                Action::Ping => outbox.push_control(Frame::Ping(bytes::Bytes::new())),
-                Action::Close(reason) => return Some(reason),
-            }
-        }
-        None
-    }
-
-    /// The future of one request: its handler with a deadline, a span, and panics caught.
-    fn prepare(&mut self, request: Request) -> BoxFuture<(Ticket, Outcome)> {
-        let Request { ticket, route, payload } = request;
-        let hold = Arc::new(Hold::default());
-        self.holds.push((ticket, Arc::clone(&hold)));
-        let client = Client { hold: Some(hold), ..self.client.clone() };
-        let message = Message { payload, client, route: Arc::clone(&route), states: Arc::clone(&self.service.states) };
-        let limit = self.service.rules.limits.handler_timeout;
-        let span = tracing::debug_span!("operation", name = %route.name);
-        let run = async move {
-            let handler = AssertUnwindSafe(async { route.call(message).await }).catch_unwind();
-            let outcome = match timeout(limit, handler).await {
-                Ok(Ok(outcome)) => outcome,
-                Ok(Err(panic)) => Err(Error::internal(format!("the handler panicked: {}", describe(panic.as_ref())))),
-                Err(_) => Err(Error::new(
-                    ErrorCode::DEADLINE_EXCEEDED,
-                    format!("the operation took longer than {} s", limit.as_secs_f64()),
-                )),
-            };
-            log(&outcome);
-            (ticket, outcome)
-        };
-        Box::pin(run.instrument(span))
-    }
-
-    fn hear<E: std::error::Error>(&mut self, frame: Option<Result<Frame, E>>) -> Option<CloseReason> {
-        match frame {
-            Some(Ok(Frame::Text(text))) => self.session.text(&text, now()),
-            Some(Ok(Frame::Binary(_))) => self.session.binary(now()),
-            Some(Ok(Frame::Ping(_) | Frame::Pong(_))) => self.session.heard(now()),
-            Some(Ok(Frame::Close(None))) => return Some(CloseReason::Left { code: 1005, reason: String::new() }),
-            Some(Ok(Frame::Close(Some(close)))) => {
-                return Some(CloseReason::Left { code: close.code, reason: close.reason.to_string() });
-            }
-            Some(Err(error)) => return Some(self.broken(&error)),
-            None => return Some(CloseReason::Lost),
-        }
-        None
-    }
-
-    /// What a failing socket means. axum hides the kind of the error, not its words.
-    fn broken(&self, error: &dyn std::error::Error) -> CloseReason {
-        let words = error.to_string();
-        if words.contains("too long") || words.contains("Space limit") {
-            CloseReason::TooBig(self.service.rules.limits.message_bytes)
-        } else if words.contains("UTF-8") || words.contains("utf-8") {
-            CloseReason::InvalidUtf8
-        } else if words.contains("without closing handshake") || words.contains("IO error") {
-            CloseReason::Lost
-        } else {
-            CloseReason::ProtocolError
-        }
-    }
-
-    fn deadline(&self, outbox: &Outbox) -> Instant {
-        let session = self.session.deadline().map(Instant::from_std);
-        // An empty outbox has no deadline, and may begin to fill at any time.
-        let far = Instant::now() + self.service.rules.limits.outbox_age;
-        [session, outbox.deadline()].into_iter().flatten().fold(far, Ord::min)
-    }
-}
-
-fn now() -> std::time::Instant {
-    Instant::now().into_std()
-}
-
-/// Writes the outbox to the socket until it is finished or the socket fails. Whatever waits is written in one go.
-async fn write<S: Sink<Frame> + Unpin>(mut sink: S, outbox: &Outbox) {
-    while let Some(frame) = outbox.next().await {
-        let mut frame = Some(frame);
-        while let Some(next) = frame.take() {
-            if sink.feed(next).await.is_err() {
-                return;
-            }
-            if let Taken::Frame(more) = outbox.take() {
-                frame = Some(more);
-            }
-        }
-        if sink.flush().await.is_err() {
-            return;
-        }
-    }
-}
-
-fn log(outcome: &Outcome) {
-    let Err(error) = outcome else { return };
-    let cause = error.cause().map(tracing::field::display);
-    if *error.code() == ErrorCode::INTERNAL_ERROR {
-        tracing::error!(message = error.message(), cause, "operation failed");
-    } else {
-        tracing::debug!(code = %error.code(), cause, "operation refused");
-    }
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
+    Error::internal(format!("the handler panicked: {}", describe(panic)))
 }
 
 fn describe(panic: &(dyn std::any::Any + Send)) -> &str {

@@ -1,26 +1,30 @@
 //! One topic that somebody listens to: its subscribers, its snapshot, and where it is in its life.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
-use uuid::Uuid;
 
-use crate::client::Connection;
-use crate::envelope;
+use crate::audience::{Audience, Member};
+use crate::engine::Letter;
+use crate::envelope::{self, TopicUpdate};
 use crate::error::{Error, Result};
-use crate::outbox::{Seen, SubscriptionId, Update};
+use crate::limits::Limits;
 use crate::topic::Topic;
+use crate::update::{Seen, SubscriptionId, Update};
+use crate::websocket::Prepared;
 
 /// This is a topic that somebody listens to, or is about to.
 pub(crate) struct Entry {
     pub(crate) key: Arc<str>,
     pub(crate) wire: Arc<str>,
+    /// The topic as clients see it, as JSON.
+    wire_json: Box<str>,
     pub(crate) state: Mutex<State>,
     /// Wakes the supervisor when subscribers come or go.
     pub(crate) interest: Notify,
+    limits: Arc<Limits>,
 }
 
 pub(crate) struct State {
@@ -28,8 +32,10 @@ pub(crate) struct State {
     pub(crate) has_source: bool,
     /// Counts the starts of the source, so that what an earlier one left behind cannot publish.
     pub(crate) start: u64,
-    pub(crate) members: HashMap<Uuid, Member>,
+    pub(crate) members: Audience,
     pub(crate) waiting: Vec<Waiting>,
+    /// Whether a subscriber has ever wanted to see the values.
+    pub(crate) has_shapes: bool,
     /// Since when nobody listens, while the source lingers.
     pub(crate) idle_since: Instant,
     /// What a new subscriber begins with: the operation that carries it, and the payload.
@@ -40,12 +46,6 @@ pub(crate) struct Snapshot {
     pub(crate) name: Arc<str>,
     pub(crate) payload: String,
     pub(crate) value: Option<Seen>,
-}
-
-#[derive(Clone)]
-pub(crate) struct Member {
-    pub(crate) connection: Arc<Connection>,
-    pub(crate) subscription: SubscriptionId,
 }
 
 pub(crate) struct Waiting {
@@ -67,12 +67,14 @@ pub enum Phase {
 }
 
 impl Entry {
-    pub(crate) fn new(topic: &Topic) -> Self {
+    pub(crate) fn new(topic: &Topic, limits: &Arc<Limits>) -> Self {
         Self {
             key: Arc::clone(topic.key()),
             wire: Arc::clone(topic.wire_text()),
+            wire_json: envelope::string(topic.wire()).into(),
             state: Mutex::new(State::new()),
             interest: Notify::new(),
+            limits: Arc::clone(limits),
         }
     }
 
@@ -108,13 +110,13 @@ impl Entry {
             Emission::Ready => {}
             Emission::Update { payload, value } => {
                 self.let_in(&mut state);
-                state.deliver(&self.update(name, false, &payload, Some(&value)));
+                self.deliver(&mut state, &self.update(name, false, &payload, Some(&value)));
                 if state.snapshot.is_some() {
                     state.snapshot = Some(Snapshot { name: Arc::clone(name), payload, value: Some(value) });
                 }
             }
             Emission::Change { payload, value, state: after } if state.snapshot.is_some() => {
-                state.deliver(&self.update(name, false, &payload, Some(&value)));
+                self.deliver(&mut state, &self.update(name, false, &payload, Some(&value)));
                 state.snapshot = Some(Snapshot { name: Arc::clone(name), payload: after, value: None });
             }
             // Nobody has the state that a first change would change, so it is told as the state that it leads to.
@@ -126,14 +128,17 @@ impl Entry {
 
     /// Tells the present subscribers the whole state.
     fn reset(&self, state: &mut State, name: &Arc<str>, payload: String, value: Option<Seen>) {
-        state.deliver(&self.update(name, true, &payload, value.as_ref()));
+        self.deliver(state, &self.update(name, true, &payload, value.as_ref()));
         state.snapshot = Some(Snapshot { name: Arc::clone(name), payload, value });
     }
 
     /// Publishes what comes from outside of the topic's source; returns how many were reached.
-    pub(crate) fn publish(&self, name: &Arc<str>, payload: String, value: Option<Seen>) -> usize {
+    ///
+    /// The value is asked for only if somebody may want to look at it.
+    pub(crate) fn publish(&self, name: &Arc<str>, payload: String, value: impl FnOnce() -> Option<Seen>) -> usize {
         let mut state = self.lock();
-        let reached = state.deliver(&self.update(name, false, &payload, value.as_ref()));
+        let value = if state.has_shapes || state.snapshot.is_some() { value() } else { None };
+        let reached = self.deliver(&mut state, &self.update(name, false, &payload, value.as_ref()));
         if let Some(snapshot) = state.snapshot.as_mut().filter(|snapshot| snapshot.name == *name) {
             (snapshot.payload, snapshot.value) = (payload, value);
         }
@@ -158,9 +163,14 @@ impl Entry {
         }
     }
 
+    /// Publishes to all subscribers; returns how many were reached.
+    pub(crate) fn deliver(&self, state: &mut State, update: &Update) -> usize {
+        state.members.publish(update, &self.limits)
+    }
+
     fn update(&self, name: &str, is_snapshot: bool, payload: &str, value: Option<&Seen>) -> Update {
-        let text = envelope::update(name, Some(&self.wire), is_snapshot, payload).into();
-        Update { text, value: value.cloned(), is_snapshot }
+        let update = TopicUpdate { name, topic: &self.wire_json, is_snapshot, payload };
+        Update { frame: update.write(Prepared::pieces), value: value.cloned(), is_snapshot }
     }
 }
 
@@ -195,8 +205,9 @@ impl State {
             phase: Phase::Live,
             has_source: false,
             start: 0,
-            members: HashMap::new(),
+            members: Audience::default(),
             waiting: Vec::new(),
+            has_shapes: false,
             idle_since: Instant::now(),
             snapshot: None,
         }
@@ -211,8 +222,10 @@ impl State {
         !self.members.is_empty() || !self.waiting.is_empty()
     }
 
-    pub(crate) fn deliver(&self, update: &Update) -> usize {
-        self.members.values().filter(|member| member.connection.outbox.push_update(member.subscription, update)).count()
+    /// Takes a subscription out, whether it has begun or still waits.
+    pub(crate) fn remove(&mut self, subscription: SubscriptionId) {
+        self.members.remove(subscription);
+        self.waiting.retain(|waiting| waiting.member.subscription != subscription);
     }
 
     /// Makes a subscriber, beginning with the snapshot if there is one. Not if it has left, nor a second time.
@@ -226,31 +239,19 @@ impl State {
         }
         if let Some(Snapshot { name, payload, value }) = &self.snapshot {
             let first = entry.update(name, true, payload, value.as_ref());
-            member.connection.outbox.push_update(member.subscription, &first);
+            member.write(first);
         }
-        self.members.insert(member.connection.id, member);
+        self.members.add(&member);
     }
 
     /// Answers those who wait with an error, and leaves nothing of them behind.
     pub(crate) fn turn_away(&mut self, key: &Arc<str>, error: &Error) {
         for Waiting { member, answer } in std::mem::take(&mut self.waiting) {
             if member.drop_membership(key) {
-                member.connection.outbox.forget(member.subscription);
+                member.connection.post(Letter::Forget(member.subscription));
             }
             // The subscriber may have gone meanwhile; then nobody needs the answer.
             let _ = answer.send(Err(error.share()));
         }
-    }
-}
-
-impl Member {
-    /// Takes the topic from the connection's list, if it is still this subscription's; says so.
-    pub(crate) fn drop_membership(&self, key: &Arc<str>) -> bool {
-        let mut memberships = self.connection.memberships();
-        let is_ours = memberships.topics.get(key).is_some_and(|held| held.subscription == self.subscription);
-        if is_ours {
-            memberships.topics.remove(key);
-        }
-        is_ours
     }
 }

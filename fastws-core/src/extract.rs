@@ -2,13 +2,12 @@
 
 use std::any::{Any, TypeId, type_name};
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use garde::Validate;
+use memchr::memchr;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use crate::client::Client;
 use crate::error::{Detail, Error, ErrorCode, Result};
@@ -28,7 +27,7 @@ use crate::source::Start;
 /// struct PayloadBytes(usize);
 ///
 /// impl FromMessage for PayloadBytes {
-///     fn from_message(message: &Message) -> Result<Self> {
+///     fn from_message(message: &Message<'_>) -> Result<Self> {
 ///         Ok(Self(message.payload().map_or(0, str::len)))
 ///     }
 /// }
@@ -43,7 +42,7 @@ pub trait FromMessage: Sized {
     ///
     /// # Errors
     /// Whatever the client should be told, such as `invalid_payload`.
-    fn from_message(message: &Message) -> Result<Self>;
+    fn from_message(message: &Message<'_>) -> Result<Self>;
 
     /// Says what the argument needs: a payload, a state. The start-up check and the documents read it.
     fn describe(needs: &mut Needs) {
@@ -82,15 +81,15 @@ pub trait Inbound: DeserializeOwned + JsonSchema + Validate<Context = ()> {}
 impl<T: DeserializeOwned + JsonSchema + Validate<Context = ()>> Inbound for T {}
 
 /// This is one request on its way to its handler.
-#[derive(Debug)]
-pub struct Message {
-    pub(crate) payload: Option<Box<RawValue>>,
-    pub(crate) client: Client,
-    pub(crate) route: Arc<Route>,
-    pub(crate) states: Arc<States>,
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    pub(crate) payload: Option<&'a str>,
+    pub(crate) client: &'a Client,
+    pub(crate) route: &'a Route,
+    pub(crate) states: &'a States,
 }
 
-impl Message {
+impl Message<'_> {
     /// The operation's name.
     pub fn operation(&self) -> &str {
         &self.route.name
@@ -98,12 +97,12 @@ impl Message {
 
     /// The payload as the client wrote it, JSON; `None` when it is absent or `null`.
     pub fn payload(&self) -> Option<&str> {
-        self.payload.as_deref().map(RawValue::get)
+        self.payload
     }
 
     /// The connection that it came from.
     pub fn client(&self) -> &Client {
-        &self.client
+        self.client
     }
 
     /// The state of type `T` that was given to the builder.
@@ -123,7 +122,9 @@ impl Message {
 
     /// serde reads a struct from a list of its fields as well, which no document says.
     fn refuse_lists(&self) -> Result<()> {
-        let Some(payload) = self.payload().filter(|payload| payload.contains('[')) else { return Ok(()) };
+        let Some(payload) = self.payload().filter(|payload| memchr(b'[', payload.as_bytes()).is_some()) else {
+            return Ok(());
+        };
         let Some(validator) = self.route.validator() else { return Ok(()) };
         let value: Value = serde_json::from_str(payload)?;
         let mut details = complaints(validator, &value);
@@ -163,15 +164,10 @@ pub(crate) enum Wrong {
 
 /// Decodes a payload and holds it against its declared constraints.
 pub(crate) fn check<T: DeserializeOwned + Validate<Context = ()>>(payload: Option<&str>) -> Result<T, Wrong> {
-    let mut json = serde_json::Deserializer::from_str(payload.unwrap_or("null"));
-    let value: T = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = pointer(error.path());
-        let message = match payload {
-            None => "a payload is required".to_owned(),
-            Some(_) => bounded(&without_position(&error.into_inner().to_string())),
-        };
-        Wrong::Shape(Detail { path, message })
-    })?;
+    let value: T = match serde_json::from_str(payload.unwrap_or("null")) {
+        Ok(value) => value,
+        Err(_) => find_wrong(payload).map_err(Wrong::Shape)?,
+    };
     value.validate().map_err(|report| {
         let details = report
             .iter()
@@ -179,6 +175,19 @@ pub(crate) fn check<T: DeserializeOwned + Validate<Context = ()>>(payload: Optio
         Wrong::Constraints(details.take(MAX_DETAILS).collect())
     })?;
     Ok(value)
+}
+
+/// Decodes again what did not decode, this time keeping track of where.
+fn find_wrong<T: DeserializeOwned>(payload: Option<&str>) -> Result<T, Detail> {
+    let mut json = serde_json::Deserializer::from_str(payload.unwrap_or("null"));
+    serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = pointer(error.path());
+        let message = match payload {
+            None => "a payload is required".to_owned(),
+            Some(_) => bounded(&without_position(&error.into_inner().to_string())),
+        };
+        Detail { path, message }
+    })
 }
 
 /// What a schema finds wrong with a value, field by field.
@@ -287,7 +296,7 @@ fn without_position(message: &str) -> String {
 pub struct Payload<T>(pub T);
 
 impl<T: Inbound> FromMessage for Payload<T> {
-    fn from_message(message: &Message) -> Result<Self> {
+    fn from_message(message: &Message<'_>) -> Result<Self> {
         message.decode().map(Self)
     }
 
@@ -301,7 +310,7 @@ impl<T: Inbound> FromMessage for Payload<T> {
 pub struct State<T>(pub T);
 
 impl<T: Clone + Send + Sync + 'static> FromMessage for State<T> {
-    fn from_message(message: &Message) -> Result<Self> {
+    fn from_message(message: &Message<'_>) -> Result<Self> {
         message.states.find().map(Self).ok_or_else(missing_state::<T>)
     }
 
@@ -326,13 +335,13 @@ fn missing_state<T>() -> Error {
 }
 
 impl FromMessage for Client {
-    fn from_message(message: &Message) -> Result<Self> {
+    fn from_message(message: &Message<'_>) -> Result<Self> {
         Ok(message.client.clone())
     }
 }
 
 impl FromMessage for Hub {
-    fn from_message(message: &Message) -> Result<Self> {
+    fn from_message(message: &Message<'_>) -> Result<Self> {
         Ok(message.client.hub().clone())
     }
 }

@@ -19,11 +19,12 @@ pub(crate) type Outcome = Result<Option<String>>;
 
 /// This is a handler of any signature.
 pub(crate) trait Callable: Send + Sync {
-    fn call(&self, message: Message) -> BoxFuture<Outcome>;
+    /// Takes the arguments out of the message, and makes the future of the handler.
+    fn call(&self, message: &Message<'_>) -> Result<BoxFuture<Outcome>>;
 }
 
-impl<F: Fn(Message) -> BoxFuture<Outcome> + Send + Sync> Callable for F {
-    fn call(&self, message: Message) -> BoxFuture<Outcome> {
+impl<F: Fn(&Message<'_>) -> Result<BoxFuture<Outcome>> + Send + Sync> Callable for F {
+    fn call(&self, message: &Message<'_>) -> Result<BoxFuture<Outcome>> {
         self(message)
     }
 }
@@ -170,12 +171,10 @@ macro_rules! arities {
             Function: Fn($($argument),*) -> Done + Copy + Send + Sync + 'static,
             Done: Future<Output = Output> + Send + 'static,
         {
-            let call = move |message: Message| -> BoxFuture<Outcome> {
-                Box::pin(async move {
-                    $(#[allow(non_snake_case)] let $argument = $argument::from_message(&message)?;)*
-                    drop(message);
-                    function($($argument),*).await.into_reply().map(Some)
-                })
+            #[allow(unused_variables, reason = "a handler without arguments takes nothing from its message")]
+            let call = move |message: &Message<'_>| -> Result<BoxFuture<Outcome>> {
+                $(#[allow(non_snake_case, reason = "the types name the variables")] let $argument = $argument::from_message(message)?;)*
+                Ok(Box::pin(async move { function($($argument),*).await.into_reply().map(Some) }))
             };
             #[allow(unused_mut)]
             let mut needs = Needs::default();
@@ -191,12 +190,10 @@ macro_rules! arities {
             Function: Fn($($argument),*) -> Done + Copy + Send + Sync + 'static,
             Done: Future<Output = Output> + Send + 'static,
         {
-            let call = move |message: Message| -> BoxFuture<Outcome> {
-                Box::pin(async move {
-                    $(#[allow(non_snake_case)] let $argument = $argument::from_message(&message)?;)*
-                    drop(message);
-                    function($($argument),*).await.into_nothing().map(|()| None)
-                })
+            #[allow(unused_variables, reason = "a handler without arguments takes nothing from its message")]
+            let call = move |message: &Message<'_>| -> Result<BoxFuture<Outcome>> {
+                $(#[allow(non_snake_case, reason = "the types name the variables")] let $argument = $argument::from_message(message)?;)*
+                Ok(Box::pin(async move { function($($argument),*).await.into_nothing().map(|()| None) }))
             };
             #[allow(unused_mut)]
             let mut needs = Needs::default();

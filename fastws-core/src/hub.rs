@@ -6,24 +6,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use axum::extract::ws::Utf8Bytes;
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
 
+use crate::audience::Member;
 use crate::client::{Client, Connection, Hold, Membership};
 use crate::close::CloseReason;
-use crate::entry::{Entry, Member, Phase, Waiting, encode};
+use crate::engine::Letter;
+use crate::entry::{Entry, Phase, Waiting, encode};
 use crate::envelope;
 use crate::error::{Error, ErrorCode, Result};
 use crate::extract::complaints;
 use crate::limits::Limits;
 use crate::operation::{Published, TopicDeclared};
-use crate::outbox::{Shape, SubscriptionId, Update};
 use crate::source;
 use crate::topic::Topic;
 use crate::topic_function::Fields;
+use crate::update::{Shape, SubscriptionId, Update};
+use crate::websocket::Prepared;
 
 /// This is where topics meet their subscribers. It is cheap to clone; whoever holds it can publish.
 ///
@@ -32,13 +34,16 @@ use crate::topic_function::Fields;
 pub struct Hub(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
-    topics: Mutex<HashMap<Arc<str>, Arc<Entry>>>,
+    topics: Mutex<Topics>,
     connections: Mutex<Connections>,
     farewell: Notify,
     subscriptions: AtomicU64,
     pub(crate) catalogue: Catalogue,
-    pub(crate) limits: Limits,
+    pub(crate) limits: Arc<Limits>,
 }
+
+/// Clients choose the names of topics, so the hash is seeded at random.
+type Topics = HashMap<Arc<str>, Arc<Entry>, foldhash::quality::RandomState>;
 
 #[derive(Default)]
 struct Connections {
@@ -71,7 +76,7 @@ impl Hub {
             farewell: Notify::new(),
             subscriptions: AtomicU64::new(1),
             catalogue,
-            limits,
+            limits: Arc::new(limits),
         }))
     }
 
@@ -86,7 +91,7 @@ impl Hub {
         let Some(entry) = self.entry(topic) else { return 0 };
         let view = E::view(value);
         let Some(payload) = encode(name, &view) else { return 0 };
-        entry.publish(name, payload, Some(Arc::new(view)))
+        entry.publish(name, payload, || Some(Arc::new(view)))
     }
 
     /// Publishes a value under an operation's name, after holding it against the operation's documented type.
@@ -107,14 +112,14 @@ impl Hub {
         if !details.is_empty() {
             return Err(crate::extract::invalid(details).in_operation(name));
         }
-        Ok(self.entry(topic).map_or(0, |entry| entry.publish(name, value.to_string(), None)))
+        Ok(self.entry(topic).map_or(0, |entry| entry.publish(name, value.to_string(), || None)))
     }
 
     /// Sends a value to every connection; returns how many were reached. It never waits.
     pub fn broadcast<E: Published>(&self, value: E::Value) -> usize {
-        let Some(text) = self.message::<E>(value).map(Utf8Bytes::from) else { return 0 };
+        let Some(frame) = self.message::<E>(value).map(|text| Prepared::text(&text)) else { return 0 };
         let everybody: Vec<_> = self.connections_lock().open.values().cloned().collect();
-        everybody.iter().filter(|connection| connection.outbox.push(text.clone())).count()
+        everybody.iter().filter(|connection| connection.write(frame.clone(), &self.0.limits)).count()
     }
 
     /// The topic of a `#[topic]` function, its source included.
@@ -193,9 +198,14 @@ impl Hub {
 
     /// Gives a subscription another shape.
     pub(crate) fn reshape(&self, connection: &Connection, topic: &Topic, shape: Option<Shape>) {
+        if shape.is_some()
+            && let Some(entry) = self.entry(topic)
+        {
+            entry.lock().has_shapes = true;
+        }
         let held = connection.memberships().topics.get(topic.key()).map(|held| held.subscription);
         if let Some(subscription) = held {
-            connection.outbox.reshape(subscription, shape);
+            connection.post(Letter::Reshape(subscription, shape));
         }
     }
 
@@ -209,12 +219,15 @@ impl Hub {
     ) -> Result<Join> {
         let mut topics = self.topics_lock();
         let known = self.check_join(connection, topic)?;
-        let entry = Arc::clone(topics.entry(Arc::clone(topic.key())).or_insert_with(|| Arc::new(Entry::new(topic))));
+        let entry = Arc::clone(
+            topics.entry(Arc::clone(topic.key())).or_insert_with(|| Arc::new(Entry::new(topic, &self.0.limits))),
+        );
         let mut state = entry.lock();
+        state.has_shapes |= shape.is_some();
         let mut memberships = connection.memberships();
         if memberships.has_left {
             drop((state, memberships));
-            self.depart(&mut topics, &entry, connection.id);
+            self.depart(&mut topics, &entry, None);
             return Err(has_ended());
         }
         let is_new = known.is_none();
@@ -224,8 +237,11 @@ impl Hub {
             None => {
                 let subscription = SubscriptionId(self.0.subscriptions.fetch_add(1, Ordering::Relaxed));
                 match hold {
-                    Some(hold) => hold.open(&connection.outbox, subscription, shape),
-                    None => connection.outbox.open(subscription, false, shape),
+                    Some(hold) => hold.open(connection, subscription, shape),
+                    None if shape.is_some() => {
+                        connection.post(Letter::Open { subscription, is_held: false, shape });
+                    }
+                    None => {}
                 }
                 let held = Membership { subscription, wire: Arc::clone(&entry.wire), is_pending: true };
                 memberships.topics.insert(Arc::clone(topic.key()), held);
@@ -274,10 +290,10 @@ impl Hub {
         let mut topics = self.topics_lock();
         let Some(membership) = connection.memberships().topics.remove(key) else { return false };
         if let Some(entry) = topics.get(key).cloned() {
-            self.depart(&mut topics, &entry, connection.id);
+            self.depart(&mut topics, &entry, Some(membership.subscription));
         }
         drop(topics);
-        connection.outbox.forget(membership.subscription);
+        connection.post(Letter::Forget(membership.subscription));
         true
     }
 
@@ -288,17 +304,18 @@ impl Hub {
             return;
         }
         if let Some(entry) = topics.get(key).cloned() {
-            self.depart(&mut topics, &entry, member.connection.id);
+            self.depart(&mut topics, &entry, Some(member.subscription));
         }
         drop(topics);
-        member.connection.outbox.forget(member.subscription);
+        member.connection.post(Letter::Forget(member.subscription));
     }
 
-    /// Takes a connection out of a topic. A topic without a source and without listeners is gone.
-    fn depart(&self, topics: &mut HashMap<Arc<str>, Arc<Entry>>, entry: &Arc<Entry>, connection: Uuid) {
+    /// Takes a subscription out of a topic. A topic without a source and without listeners is gone.
+    fn depart(&self, topics: &mut Topics, entry: &Arc<Entry>, subscription: Option<SubscriptionId>) {
         let mut state = entry.lock();
-        state.members.remove(&connection);
-        state.waiting.retain(|waiting| waiting.member.connection.id != connection);
+        if let Some(subscription) = subscription {
+            state.remove(subscription);
+        }
         if state.has_interest() {
             return;
         }
@@ -314,13 +331,17 @@ impl Hub {
 
     /// Lets a connection in, unless the service is shutting down. Either way it is served until
     /// [`end_serving`](Self::end_serving).
-    pub(crate) fn enter(&self, connection: &Arc<Connection>) -> bool {
+    ///
+    /// `announce` tells its shard, before anybody else can have something to say to it.
+    pub(crate) fn enter(&self, connection: &Arc<Connection>, announce: impl FnOnce()) {
         let mut connections = self.connections_lock();
         connections.served += 1;
-        if !connections.is_shutting_down {
+        if connections.is_shutting_down {
+            connection.note_end(CloseReason::GoingAway);
+        } else {
             connections.open.insert(connection.id, Arc::clone(connection));
         }
-        !connections.is_shutting_down
+        announce();
     }
 
     /// Takes a connection out of everything, whatever it ended for.
@@ -332,9 +353,9 @@ impl Hub {
         };
         {
             let mut topics = self.topics_lock();
-            for key in held.keys() {
-                if let Some(entry) = topics.get(key).cloned() {
-                    self.depart(&mut topics, &entry, connection.id);
+            for (key, membership) in held {
+                if let Some(entry) = topics.get(&key).cloned() {
+                    self.depart(&mut topics, &entry, Some(membership.subscription));
                 }
             }
         }
@@ -369,7 +390,7 @@ impl Hub {
         self.connections_lock().is_shutting_down
     }
 
-    fn topics_lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Entry>>> {
+    fn topics_lock(&self) -> MutexGuard<'_, Topics> {
         self.0.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -404,23 +425,23 @@ impl Hub {
 
     /// Tells the subscribers that the source failed; `error` says when it starts again.
     pub(crate) fn fail(&self, entry: &Arc<Entry>, error: &Error) {
-        let text = envelope::error(None, Some(&entry.wire), error).into();
+        let notice = Update::plain(&envelope::error(None, Some(&entry.wire), error));
         let mut state = entry.lock();
         state.phase = Phase::Failed;
         state.snapshot = None;
-        state.deliver(&Update { text, value: None, is_snapshot: false });
+        entry.deliver(&mut state, &notice);
     }
 
     /// Ends the topic for all its subscribers, with a notice that says why.
     pub(crate) fn end_topic(&self, entry: &Arc<Entry>, code: &str) {
         let payload = json!({ "code": code, "resubscribe": false }).to_string();
-        let text = envelope::update("unsubscribed", Some(&entry.wire), false, &payload).into();
-        let notice = Update { text, value: None, is_snapshot: false };
+        let notice = Update::plain(&envelope::update("unsubscribed", Some(&entry.wire), false, &payload));
         let mut topics = self.topics_lock();
         let mut state = entry.lock();
         topics.remove(&entry.key);
-        for member in std::mem::take(&mut state.members).into_values() {
-            member.connection.outbox.conclude(member.subscription, &notice);
+        for member in state.members.take() {
+            member.write(notice.clone());
+            member.connection.post(Letter::Conclude(member.subscription));
             member.drop_membership(&entry.key);
         }
         state.turn_away(&entry.key, &source::ended(&entry.key));

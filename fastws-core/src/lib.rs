@@ -9,10 +9,12 @@
 //! ```
 
 mod assembly;
+mod audience;
 mod check;
 mod client;
 mod close;
 mod connection;
+mod engine;
 mod entry;
 mod envelope;
 mod error;
@@ -21,7 +23,6 @@ mod handler;
 mod hub;
 mod limits;
 mod operation;
-mod outbox;
 #[doc(hidden)]
 pub mod private;
 mod router;
@@ -34,6 +35,8 @@ mod subscription;
 pub mod testing;
 mod topic;
 mod topic_function;
+mod update;
+pub mod websocket;
 
 pub use client::Client;
 pub use close::{CloseReason, Timeouts};

@@ -7,6 +7,16 @@ use std::time::Duration;
 pub struct Limits {
     /// The largest message that is read, in bytes (64 KiB); a larger one closes with 1009.
     pub message_bytes: usize,
+    /// How long a message may stay unfinished (10 s); then the connection is closed with 1008.
+    pub message_age: Duration,
+    /// How many bytes a client may send in a second (256 KiB), on average; more closes with 1008.
+    pub inbound_bytes_per_second: u32,
+    /// How many bytes a client may send at once (1 MiB).
+    pub inbound_burst_bytes: u32,
+    /// How many pings and pongs a client may send in a second (10), on average; more closes with 1008.
+    pub control_frames_per_second: u32,
+    /// How many pings and pongs a client may send at once (20).
+    pub control_burst: u32,
     /// How deep the JSON of a message may nest (32).
     pub message_depth: usize,
     /// How many requests of one connection may wait for their replies (16); one more is `too_many_in_flight`.
@@ -39,6 +49,11 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             message_bytes: 64 * 1024,
+            message_age: Duration::from_secs(10),
+            inbound_bytes_per_second: 256 * 1024,
+            inbound_burst_bytes: 1024 * 1024,
+            control_frames_per_second: 10,
+            control_burst: 20,
             message_depth: 32,
             in_flight: 16,
             handler_timeout: Duration::from_secs(10),

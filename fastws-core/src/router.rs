@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
-use crate::error::Detail;
+use crate::engine::watchdog;
+use crate::error::{Detail, Result};
 use crate::extract::Message;
 use crate::handler::{BoxFuture, Callable, Outcome};
 use crate::operation::{Declaration, Declared};
@@ -105,6 +106,8 @@ pub(crate) struct Route {
     pub(crate) name: String,
     pub(crate) reply: Option<String>,
     pub(crate) is_concurrent: bool,
+    /// The name under which the watchdog reports the handler.
+    pub(crate) watched: watchdog::Name,
     pub(crate) handler: Arc<dyn Callable>,
     pub(crate) check: Option<Check>,
     /// The payload's schema, to explain what is wrong with one.
@@ -121,7 +124,8 @@ impl Route {
         self.check.map_or(Ok(()), |check| check(Some(&payload.to_string())))
     }
 
-    pub(crate) fn call(&self, message: Message) -> BoxFuture<Outcome> {
+    /// Takes the handler's arguments out of the message, and makes its future.
+    pub(crate) fn call(&self, message: &Message<'_>) -> Result<BoxFuture<Outcome>> {
         self.handler.call(message)
     }
 
@@ -143,24 +147,48 @@ impl std::fmt::Debug for Route {
 
 /// These are all operations that clients can send.
 #[derive(Debug, Default)]
-pub(crate) struct Routes(pub(crate) HashMap<String, Arc<Route>>);
+pub(crate) struct Routes {
+    all: Vec<Route>,
+    by_name: HashMap<String, RouteId, foldhash::fast::FixedState>,
+}
+
+/// This is one of the routes of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RouteId(usize);
 
 impl Routes {
-    pub(crate) fn find(&self, name: &str) -> Option<&Arc<Route>> {
-        self.0.get(name)
+    pub(crate) fn add(&mut self, route: Route) {
+        self.by_name.insert(route.name.clone(), RouteId(self.all.len()));
+        self.all.push(route);
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<RouteId> {
+        self.by_name.get(name).copied()
+    }
+
+    pub(crate) fn all_mut(&mut self) -> &mut [Route] {
+        &mut self.all
     }
 
     /// Up to three names that `name` may have been meant to be.
     pub(crate) fn nearest(&self, name: &str) -> Vec<&str> {
         let longest = name.len().max(4) / 2;
         let mut near: Vec<_> = self
-            .0
+            .by_name
             .keys()
             .map(|known| (distance(name, known), known.as_str()))
             .filter(|(distance, _)| *distance <= longest)
             .collect();
         near.sort_unstable();
         near.into_iter().take(3).map(|(_, known)| known).collect()
+    }
+}
+
+impl std::ops::Index<RouteId> for Routes {
+    type Output = Route;
+
+    fn index(&self, id: RouteId) -> &Route {
+        &self.all[id.0]
     }
 }
 

@@ -38,6 +38,8 @@ pub struct HttpLimits {
     /// The kernel's send buffer of each connection, in bytes (32 KiB, which Linux doubles). It bounds what a client that
     /// never reads can cost.
     pub send_buffer_bytes: usize,
+    /// How long what was sent may stay unacknowledged (20 s) before the kernel gives the connection up; on Linux.
+    pub acknowledge_timeout: Duration,
     /// How long connections may take to finish after the shutdown has begun (10 s).
     pub shutdown_timeout: Duration,
 }
@@ -51,6 +53,7 @@ impl Default for HttpLimits {
             uri_bytes: 4 * 1024,
             connections: 20_000,
             send_buffer_bytes: 32 * 1024,
+            acknowledge_timeout: Duration::from_secs(20),
             shutdown_timeout: Duration::from_secs(10),
         }
     }
@@ -58,8 +61,9 @@ impl Default for HttpLimits {
 
 /// Serves an axum application, with a time limit for request heads, a limit for connections, and `TCP_NODELAY`.
 ///
-/// `axum::serve` works too, but has no time limit for request heads: a client that sends half a head holds its
-/// connection for ever.
+/// `axum::serve` works too, with the same sockets below. But it has no time limit for request heads, so that a client that
+/// sends half a head holds its connection for ever; no limit for connections; and it leaves the kernel's send buffers as
+/// large as they like to grow, so that clients that never read can fill the kernel's memory for TCP.
 pub fn serve(listener: TcpListener, app: Router) -> Serve {
     Serve { listener, app, limits: HttpLimits::default(), signal: Box::pin(std::future::pending()) }
 }
@@ -176,7 +180,10 @@ async fn connection(
 
 fn prepare(stream: &TcpStream, limits: &HttpLimits) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
-    socket2::SockRef::from(stream).set_send_buffer_size(limits.send_buffer_bytes)
+    let socket = socket2::SockRef::from(stream);
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(limits.acknowledge_timeout))?;
+    socket.set_send_buffer_size(limits.send_buffer_bytes)
 }
 
 async fn answer(

@@ -4,12 +4,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::Extension;
-use axum::extract::WebSocketUpgrade;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::body::Body;
+use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, any};
+use hyper::upgrade::OnUpgrade;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use crate::assembly::{Assembled, assemble};
 use crate::client::Client;
 use crate::close::{CloseReason, Timeouts};
-use crate::connection::{self, Presence};
+use crate::engine::{Engine, Opening, Socket};
 use crate::error::{BuildError, Detail};
 use crate::extract::{Payload, States};
 use crate::handler::{BoxFuture, Handler, Plain, send1};
@@ -29,6 +29,7 @@ use crate::schema::Schemas;
 use crate::serve::Place;
 use crate::session::{ErrorPolicy, Heartbeat, Rules};
 use crate::topic::TopicSpelling;
+use crate::websocket::{Deflate, Handshake, HandshakeError};
 
 /// This is an assembled service: operations, topics and connections. It is cheap to clone.
 ///
@@ -49,6 +50,8 @@ pub(crate) struct Service {
     pub(crate) states: Arc<States>,
     pub(crate) rules: Arc<Rules>,
     pub(crate) hub: Hub,
+    pub(crate) engine: Engine,
+    pub(crate) compression: Option<Deflate>,
     pub(crate) on_connect: Option<ConnectHook>,
     pub(crate) on_disconnect: Option<DisconnectHook>,
 }
@@ -82,7 +85,8 @@ impl FastWs {
     /// # Errors
     /// One detail for each wrong field; none when there is no such operation, or it takes no payload.
     pub fn check_payload(&self, operation: &str, payload: &Value) -> Result<(), Vec<Detail>> {
-        self.0.routes.find(operation).map_or(Ok(()), |route| route.check(payload))
+        let routes = &self.0.routes;
+        routes.find(operation).map_or(Ok(()), |route| routes[route].check(payload))
     }
 
     /// The bounds of every connection.
@@ -108,9 +112,7 @@ impl FastWs {
     /// The WebSocket endpoint, a plain axum route. Mount it wherever you like, as often as you like.
     pub fn route<S: Clone + Send + Sync + 'static>(&self) -> MethodRouter<S> {
         let service = Arc::clone(&self.0);
-        get(move |place: Option<Extension<Place>>, upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>| {
-            std::future::ready(accept(Arc::clone(&service), place, upgrade))
-        })
+        any(move |request: Request| std::future::ready(accept(&service, request)))
     }
 
     /// Waits for `signal`, then [shuts down](Self::shutdown). Made for `with_graceful_shutdown`:
@@ -137,46 +139,34 @@ impl FastWs {
     }
 }
 
-fn accept(
-    service: Arc<Service>,
-    place: Option<Extension<Place>>,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Response {
-    let upgrade = match upgrade {
-        Ok(upgrade) => upgrade,
-        Err(WebSocketUpgradeRejection::InvalidWebSocketVersionHeader(_)) => {
-            let version = [(header::SEC_WEBSOCKET_VERSION, "13")];
-            return (StatusCode::UPGRADE_REQUIRED, version, "WebSocket version 13 is needed\n").into_response();
-        }
-        Err(
-            WebSocketUpgradeRejection::InvalidConnectionHeader(_) | WebSocketUpgradeRejection::InvalidUpgradeHeader(_),
-        ) => {
-            let upgrade = [(header::UPGRADE, "websocket"), (header::CONNECTION, "upgrade")];
-            let text = "this is a WebSocket endpoint: connect with ws:// or wss://\n";
-            return (StatusCode::UPGRADE_REQUIRED, upgrade, text).into_response();
-        }
-        Err(other) => return other.into_response(),
+/// Opens a connection, or answers why not.
+fn accept(service: &Arc<Service>, request: Request) -> Response {
+    let (mut parts, _) = request.into_parts();
+    let mut handshake = match Handshake::check(&parts) {
+        Ok(handshake) => handshake,
+        Err(error) => return error.response().into_response(),
     };
     if service.hub.is_shutting_down() {
         let later = [(header::RETRY_AFTER, "1")];
         return (StatusCode::SERVICE_UNAVAILABLE, later, "the server is going away\n").into_response();
     }
-    let limits = &service.rules.limits;
-    upgrade
-        .max_message_size(limits.message_bytes)
-        .max_frame_size(limits.message_bytes)
-        // tungstenite's own defaults are an eager read buffer of 128 KiB and an unbounded write buffer.
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(0)
-        .max_write_buffer_size(limits.outbox_bytes.max(MIN_WRITE_BUFFER_BYTES))
-        .on_upgrade(async move |socket| {
-            connection::serve(Presence::new(service), socket).await;
-            drop(place);
-        })
+    let Some(upgrade) = parts.extensions.remove::<OnUpgrade>() else {
+        return HandshakeError::NotAnUpgrade.response().into_response();
+    };
+    let agreement = service.compression.as_ref().and_then(|terms| handshake.agree(terms));
+    let place = parts.extensions.remove::<Place>();
+    let service = Arc::clone(service);
+    tokio::spawn(async move {
+        match upgrade.await {
+            Ok(upgraded) => {
+                let (socket, early) = Socket::of(upgraded);
+                Engine::adopt(&service, socket, Opening { early, agreement, place });
+            }
+            Err(error) => tracing::debug!(%error, "the client went away during the handshake"),
+        }
+    });
+    handshake.response().map(|()| Body::empty())
 }
-
-const READ_BUFFER_BYTES: usize = 4 * 1024;
-const MIN_WRITE_BUFFER_BYTES: usize = 256 * 1024;
 
 /// This is a service in the making.
 ///
@@ -188,6 +178,8 @@ pub struct Builder {
     states: States,
     rules: Rules,
     spelling: TopicSpelling,
+    shards: Option<usize>,
+    compression: Option<Deflate>,
     on_connect: Option<ConnectHook>,
     on_disconnect: Option<DisconnectHook>,
     complaints: Vec<String>,
@@ -256,6 +248,22 @@ impl Builder {
         self
     }
 
+    /// How many tasks share the connections. If nobody says, there is one for each worker of the runtime.
+    #[must_use]
+    pub fn shards(mut self, count: usize) -> Self {
+        self.shards = Some(count);
+        self
+    }
+
+    /// Compresses messages for clients that can read them so (`permessage-deflate`, RFC 7692).
+    ///
+    /// An update is compressed once, whatever the number of its subscribers. Without this nothing is compressed.
+    #[must_use]
+    pub fn compression(mut self, terms: Deflate) -> Self {
+        self.compression = Some(terms);
+        self
+    }
+
     /// How the names of topics are written on the wire.
     #[must_use]
     pub fn topic_spelling(mut self, spelling: TopicSpelling) -> Self {
@@ -291,7 +299,18 @@ impl Builder {
     /// One sentence for everything that keeps it from starting: names that are malformed or declared twice, a missing
     /// state, two types of one name, an example that is not valid, no operations at all.
     pub fn build(self) -> Result<FastWs, BuildError> {
-        let Self { routers, service, states, rules, spelling, on_connect, on_disconnect, mut complaints } = self;
+        let Self {
+            routers,
+            service,
+            states,
+            rules,
+            spelling,
+            shards,
+            compression,
+            on_connect,
+            on_disconnect,
+            mut complaints,
+        } = self;
         let mut declarations: Vec<Prefixed> = if routers.is_empty() {
             let ours = |declaration: &Declaration| declaration.about.service == service.as_deref();
             linked().into_iter().filter(ours).map(Prefixed::from).collect()
@@ -324,6 +343,8 @@ impl Builder {
             states,
             rules: Arc::new(rules),
             hub,
+            engine: Engine::new(shards),
+            compression,
             on_connect,
             on_disconnect,
         })))

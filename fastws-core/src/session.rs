@@ -1,18 +1,19 @@
 //! One connection's rules, without sockets and without a clock: it takes messages, finished requests and the time, and
 //! says what to do.
 
-use std::collections::{HashSet, VecDeque};
+use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::value::RawValue;
+use smallvec::SmallVec;
 
 use crate::close::{CloseReason, Timeouts};
 use crate::envelope::{self, Envelope, Id, Malformed};
 use crate::error::{Error, ErrorCode};
 use crate::handler::Outcome;
 use crate::limits::Limits;
-use crate::router::{Route, Routes};
+use crate::router::{RouteId, Routes};
 
 /// This is what happens to a client that makes a mistake in a request without an `id`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,16 +54,16 @@ pub(crate) struct Session {
     announce_at: Option<Instant>,
     end_at: Option<Instant>,
     /// Requests that wait for the one that runs.
-    queue: VecDeque<Request>,
+    queue: VecDeque<Request<'static>>,
     /// The request that the others wait for, but for concurrent ones.
     running: Option<Ticket>,
     /// What every request waits for.
     held_by: Option<Ticket>,
-    in_flight: Vec<InFlight>,
-    ids: HashSet<Id>,
+    /// Usually none or one, like the actions: then they cost no memory of their own.
+    in_flight: SmallVec<[InFlight; 1]>,
     next_ticket: u64,
     mistakes: VecDeque<Instant>,
-    actions: VecDeque<Action>,
+    actions: SmallVec<[Action; 1]>,
     has_ended: bool,
 }
 
@@ -72,25 +73,34 @@ pub(crate) struct Ticket(pub(crate) u64);
 
 /// This is a request that is to be run.
 #[derive(Debug)]
-pub(crate) struct Request {
+pub(crate) struct Request<'a> {
     pub(crate) ticket: Ticket,
-    pub(crate) route: Arc<Route>,
-    pub(crate) payload: Option<Box<RawValue>>,
+    pub(crate) route: RouteId,
+    pub(crate) payload: Option<Cow<'a, str>>,
 }
 
 struct InFlight {
     ticket: Ticket,
     id: Option<Id>,
-    route: Arc<Route>,
+    route: RouteId,
+}
+
+/// This is how a request ends that is answered.
+#[derive(Debug)]
+pub(crate) enum Terminal {
+    /// With the reply of its operation, whose payload is JSON.
+    Reply { route: RouteId, id: Option<Id>, payload: Option<String> },
+    /// With an error frame.
+    Error(String),
 }
 
 /// This is what the connection has to do next.
 #[derive(Debug)]
 pub(crate) enum Action {
     /// Run a request, and say when it is [finished](Session::finished).
-    Run(Request),
+    Run(Request<'static>),
     /// A request is done: write its terminal frame if it has one, and let its subscriptions flow.
-    Finish { ticket: Ticket, terminal: Option<String> },
+    Finish { ticket: Ticket, terminal: Option<Terminal> },
     /// Write a message.
     Write(String),
     /// Write a ping.
@@ -111,11 +121,10 @@ impl Session {
             queue: VecDeque::new(),
             running: None,
             held_by: None,
-            in_flight: Vec::new(),
-            ids: HashSet::new(),
+            in_flight: SmallVec::new(),
             next_ticket: 0,
             mistakes: VecDeque::new(),
-            actions: VecDeque::new(),
+            actions: SmallVec::new(),
             has_ended: false,
             rules,
             routes,
@@ -124,7 +133,7 @@ impl Session {
 
     /// What to do next; `None` until something happens.
     pub(crate) fn next_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        (!self.actions.is_empty()).then(|| self.actions.remove(0))
     }
 
     /// When [`tick`](Self::tick) wants to be called.
@@ -145,7 +154,7 @@ impl Session {
             self.announce_at = None;
             let remaining = self.end_at.map_or(Duration::ZERO, |end| end.duration_since(now)).as_millis();
             let notice = format!("{{\"deadline_ms\":{remaining},\"retry_after_ms\":0}}");
-            self.actions.push_back(Action::Write(envelope::update("draining", None, false, &notice)));
+            self.actions.push(Action::Write(envelope::update("draining", None, false, &notice)));
         }
         let Some(interval) = self.rules.timeouts.heartbeat else { return };
         let silence = now.duration_since(self.last_life);
@@ -153,7 +162,7 @@ impl Session {
             self.close(CloseReason::HeartbeatMissed(self.rules.timeouts));
         } else if silence >= interval / 2 && !self.is_pinged && self.rules.heartbeat == Heartbeat::AnyFrame {
             self.is_pinged = true;
-            self.actions.push_back(Action::Ping);
+            self.actions.push(Action::Ping);
         }
     }
 
@@ -175,35 +184,50 @@ impl Session {
         self.refuse(None, Error::new(ErrorCode::MALFORMED_MESSAGE, "messages are text, this one is binary"), now);
     }
 
-    /// A text message arrived.
-    pub(crate) fn text(&mut self, text: &str, now: Instant) {
+    /// A text message arrived. Returns the request in it if that can run at once, which is then to be done first.
+    pub(crate) fn text<'a>(&mut self, text: &'a str, now: Instant) -> Option<Request<'a>> {
         if self.has_ended {
-            return;
+            return None;
         }
         self.lives(now);
-        let Envelope { name, id, payload } = match Envelope::parse(text, self.rules.limits.message_depth) {
-            Ok(envelope) => envelope,
-            Err(Malformed { id, error }) => return self.refuse(id, error, now),
+        match self.admit(text) {
+            Ok(request) => request,
+            Err((id, error)) => {
+                self.refuse(id, error, now);
+                None
+            }
+        }
+    }
+
+    /// Makes a request of a message. It runs at once if it may, and waits otherwise.
+    fn admit<'a>(&mut self, text: &'a str) -> Result<Option<Request<'a>>, (Option<Id>, Error)> {
+        let Envelope { name, id, payload } =
+            Envelope::parse(text, self.rules.limits.message_depth).map_err(|Malformed { id, error }| (id, error))?;
+        let Some(route) = self.routes.find(&name) else {
+            return Err((id, unknown(&self.routes, &name)));
         };
-        let Some(route) = self.routes.find(&name).cloned() else {
-            let error = unknown(&self.routes, &name);
-            return self.refuse(id, error, now);
-        };
-        if id.as_ref().is_some_and(|id| self.ids.contains(id)) {
+        if id.is_some() && self.in_flight.iter().any(|request| request.id == id) {
             let error = Error::new(ErrorCode::DUPLICATE_ID, "a request with this id is still in flight");
-            return self.refuse(id, error.in_operation(&name), now);
+            return Err((id, error.in_operation(&name)));
         }
         if self.in_flight.len() >= self.rules.limits.in_flight {
             let limit = self.rules.limits.in_flight;
             let message = format!("{limit} requests wait for their replies; wait for one before sending more");
             let error = Error::new(ErrorCode::TOO_MANY_IN_FLIGHT, message);
-            return self.refuse(id, error.in_operation(&name), now);
+            return Err((id, error.in_operation(&name)));
         }
         let ticket = self.next_ticket();
-        self.ids.extend(id.clone());
-        self.in_flight.push(InFlight { ticket, id, route: Arc::clone(&route) });
-        self.queue.push_back(Request { ticket, route, payload: payload.map(ToOwned::to_owned) });
-        self.run_next();
+        self.in_flight.push(InFlight { ticket, id, route });
+        let is_concurrent = self.routes[route].is_concurrent;
+        if self.held_by.is_none() && (is_concurrent || self.running.is_none()) {
+            if !is_concurrent {
+                self.running = Some(ticket);
+            }
+            return Ok(Some(Request { ticket, route, payload: payload.map(Cow::Borrowed) }));
+        }
+        let payload = payload.map(|payload| Cow::Owned(payload.to_owned()));
+        self.queue.push_back(Request { ticket, route, payload });
+        Ok(None)
     }
 
     /// Holds requests back until the returned ticket is finished.
@@ -219,22 +243,17 @@ impl Session {
         self.held_by = self.held_by.filter(|holding| *holding != ticket);
         if let Some(at) = self.in_flight.iter().position(|request| request.ticket == ticket) {
             let InFlight { id, route, .. } = self.in_flight.swap_remove(at);
-            if let Some(id) = &id {
-                self.ids.remove(id);
-            }
             match outcome {
                 Ok(payload) => {
-                    let payload = payload.as_deref();
-                    let terminal = match (&route.reply, payload) {
-                        (Some(reply), payload) => Some(envelope::reply(reply, id.as_ref(), payload.unwrap_or("null"))),
-                        (None, _) => None,
-                    };
-                    self.actions.push_back(Action::Finish { ticket, terminal });
+                    let has_reply = self.routes[route].reply.is_some();
+                    let terminal = has_reply.then_some(Terminal::Reply { route, id, payload });
+                    self.actions.push(Action::Finish { ticket, terminal });
                 }
                 Err(error) => {
-                    let error = error.in_operation(&route.name);
-                    let terminal = Some(envelope::error(id.as_ref(), None, &error));
-                    self.actions.push_back(Action::Finish { ticket, terminal });
+                    log(&self.routes[route].name, &error);
+                    let error = error.in_operation(&self.routes[route].name);
+                    let terminal = Some(Terminal::Error(envelope::error(id.as_ref(), None, &error)));
+                    self.actions.push(Action::Finish { ticket, terminal });
                     // Handlers answer with whatever code they like; only this one tells of what the client wrote.
                     if *error.code() == ErrorCode::INVALID_PAYLOAD {
                         self.blame(id.as_ref(), error.code(), now);
@@ -252,21 +271,21 @@ impl Session {
         if !self.has_ended {
             self.has_ended = true;
             self.queue.clear();
-            self.actions.push_back(Action::Close(reason));
+            self.actions.push(Action::Close(reason));
         }
     }
 
     /// Runs every waiting request that is concurrent, and the first of the others if none of those runs.
     fn run_next(&mut self) {
-        if self.held_by.is_some() {
+        if self.held_by.is_some() || self.queue.is_empty() {
             return;
         }
         for request in std::mem::take(&mut self.queue) {
-            if request.route.is_concurrent {
-                self.actions.push_back(Action::Run(request));
+            if self.routes[request.route].is_concurrent {
+                self.actions.push(Action::Run(request));
             } else if self.running.is_none() {
                 self.running = Some(request.ticket);
-                self.actions.push_back(Action::Run(request));
+                self.actions.push(Action::Run(request));
             } else {
                 self.queue.push_back(request);
             }
@@ -283,7 +302,7 @@ impl Session {
         if self.has_ended {
             return;
         }
-        self.actions.push_back(Action::Write(envelope::error(id.as_ref(), None, &error)));
+        self.actions.push(Action::Write(envelope::error(id.as_ref(), None, &error)));
         self.blame(id.as_ref(), error.code(), now);
     }
 
@@ -307,6 +326,15 @@ impl Session {
 /// How long before its end a lifespan is announced: a tenth of it, at most half a minute.
 fn notice_before(lifespan: Duration) -> Duration {
     (lifespan / 10).min(Duration::from_secs(30))
+}
+
+fn log(operation: &str, error: &Error) {
+    let cause = error.cause().map(tracing::field::display);
+    if *error.code() == ErrorCode::INTERNAL_ERROR {
+        tracing::error!(operation, message = error.message(), cause, "operation failed");
+    } else {
+        tracing::debug!(operation, code = %error.code(), cause, "operation refused");
+    }
 }
 
 fn unknown(routes: &Routes, name: &str) -> Error {

@@ -151,6 +151,27 @@ impl<T> std::fmt::Debug for Updates<T> {
 /// There is one such task for each topic in the hub, and it drops one run of the source before it begins the next, so
 /// that no topic ever has two.
 pub(crate) async fn supervise(hub: Hub, entry: Arc<Entry>, source: Arc<dyn Source>) {
+    let mut orphan = Orphan { hub: hub.clone(), entry: Arc::clone(&entry), is_cared_for: false };
+    run_until_unneeded(hub, entry, source).await;
+    orphan.is_cared_for = true;
+}
+
+/// Ends a topic whose supervisor is dropped, with the runtime that it ran on: nobody would start its source again.
+struct Orphan {
+    hub: Hub,
+    entry: Arc<Entry>,
+    is_cared_for: bool,
+}
+
+impl Drop for Orphan {
+    fn drop(&mut self) {
+        if !self.is_cared_for {
+            self.hub.end_topic(&self.entry, ErrorCode::TOPIC_FAILED.as_str());
+        }
+    }
+}
+
+async fn run_until_unneeded(hub: Hub, entry: Arc<Entry>, source: Arc<dyn Source>) {
     let mut back_off = BackOff::default();
     loop {
         let start = entry.begin();

@@ -55,20 +55,21 @@ pub(crate) struct TopicHandler {
 }
 
 impl Callable for TopicHandler {
-    fn call(&self, message: Message) -> BoxFuture<Outcome> {
-        let (maker, part) = (Arc::clone(&self.maker), self.part);
-        Box::pin(async move {
-            let request = maker.declared.read(&message)?;
-            let topics: Vec<Topic> = request
-                .wanted
-                .iter()
-                .map(|wanted| Arc::clone(&maker).make(wanted.params.clone()))
-                .collect::<Result<_, _>>()?;
+    fn call(&self, message: &Message<'_>) -> Result<BoxFuture<Outcome>> {
+        let (maker, part) = (&self.maker, self.part);
+        let request = maker.declared.read(message)?;
+        let topics: Vec<Topic> = request
+            .wanted
+            .iter()
+            .map(|wanted| Arc::clone(maker).make(wanted.params.clone()))
+            .collect::<Result<_, _>>()?;
+        let client = message.client().clone();
+        Ok(Box::pin(async move {
             match part {
-                TopicPart::Unsubscribe => unsubscribe(message.client(), &request, &topics),
-                _ => subscribe(message.client(), request, topics).await,
+                TopicPart::Unsubscribe => unsubscribe(&client, &request, &topics),
+                _ => subscribe(&client, request, topics).await,
             }
-        })
+        }))
     }
 }
 

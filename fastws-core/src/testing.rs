@@ -1,22 +1,18 @@
 //! A client for tests, over an in-memory socket: no port, no real time. It works under `tokio::time::pause`.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message as Frame};
-use futures_channel::mpsc::{self, Receiver, SendError, Sender};
-use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use serde::Serialize;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::timeout;
 
 use crate::client::Connection;
-use crate::connection::{self, Presence};
+use crate::engine::{Engine, Opening, Socket};
 use crate::service::FastWs;
+use crate::websocket::{Decoder, Event, MessageLimits, OpCode, Role, write_masked_close, write_masked_frame};
 
 /// This is a client of a service, for tests. It panics, with a readable message, when what it waits for does not come.
 ///
@@ -30,7 +26,8 @@ use crate::service::FastWs;
 /// ```
 #[derive(Debug)]
 pub struct TestClient {
-    socket: MemorySocket,
+    socket: DuplexStream,
+    decoder: Decoder,
     connection: Arc<Connection>,
     /// Frames that came while something else was waited for.
     waiting: VecDeque<Value>,
@@ -42,19 +39,23 @@ pub struct TestClient {
 /// How long a test waits for a frame before it fails. With a paused clock this takes no time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How many frames an in-memory socket holds before its writer waits, like the kernel's buffer.
-const SOCKET_FRAMES: usize = 16;
+/// How many bytes an in-memory socket holds before its writer waits, like the kernel's buffer.
+const SOCKET_BYTES: usize = 4096;
+
+/// What masks a client's frames. Nobody looks on, so it needs not be secret.
+const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 impl TestClient {
     /// Connects to a service.
     pub async fn connect(ws: &FastWs) -> Self {
-        let (socket, server) = MemorySocket::pair();
+        let (socket, server) = tokio::io::duplex(SOCKET_BYTES);
         // From here on the connection is in the hub, and what is published can reach it.
-        let presence = Presence::new(Arc::clone(&ws.0));
-        let connection = Arc::clone(&presence.connection);
-        tokio::spawn(connection::serve(presence, server));
+        let connection = Engine::adopt(&ws.0, Socket::Other(Box::new(server)), Opening::default());
         tokio::task::yield_now().await;
-        Self { socket, connection, waiting: VecDeque::new(), closed: None, answers_pings: true, next_id: 0 }
+        let limits = MessageLimits { bytes: usize::MAX, ..MessageLimits::default() };
+        let decoder = Decoder::new(Role::Client, limits);
+        let waiting = VecDeque::new();
+        Self { socket, decoder, connection, waiting, closed: None, answers_pings: true, next_id: 0 }
     }
 
     /// Stops answering the server's pings, as a client that is gone.
@@ -76,17 +77,31 @@ impl TestClient {
 
     /// Sends a text message as it is. What is sent to a connection that has ended is lost.
     pub async fn send_text(&mut self, text: impl Into<String>) {
-        let _ = self.socket.send(Frame::Text(text.into().into())).await;
+        self.write(OpCode::Text, text.into().as_bytes()).await;
     }
 
     /// Sends a binary message.
     pub async fn send_binary(&mut self, bytes: impl Into<Vec<u8>>) {
-        let _ = self.socket.send(Frame::Binary(bytes.into().into())).await;
+        self.write(OpCode::Binary, &bytes.into()).await;
     }
 
     /// Closes with a code and a reason.
     pub async fn close(&mut self, code: u16, reason: &str) {
-        let _ = self.socket.send(Frame::Close(Some(CloseFrame { code, reason: reason.into() }))).await;
+        let mut frame = Vec::new();
+        write_masked_close(&mut frame, code, reason, KEY);
+        self.write_bytes(&frame).await;
+    }
+
+    /// Sends bytes as they are, whatever frames they may be.
+    pub async fn write_bytes(&mut self, bytes: &[u8]) {
+        // What is sent to a connection that has ended is lost.
+        let _ = self.socket.write_all(bytes).await;
+    }
+
+    async fn write(&mut self, opcode: OpCode, payload: &[u8]) {
+        let mut frame = Vec::new();
+        write_masked_frame(&mut frame, opcode, payload, KEY);
+        self.write_bytes(&frame).await;
     }
 
     /// Sends a request with an `id` and waits for its reply; other frames are kept for [`recv`](Self::recv).
@@ -140,70 +155,47 @@ impl TestClient {
 
     /// The next message; `None` when the server has closed.
     async fn next(&mut self) -> Option<Value> {
-        if let Some(frame) = self.waiting.pop_front() {
-            return Some(frame);
-        }
-        while self.closed.is_none() {
-            match self.socket.next().await {
-                Some(Ok(Frame::Text(text))) => {
-                    return Some(serde_json::from_str(&text).expect("the server writes JSON"));
-                }
-                Some(Ok(Frame::Ping(payload))) if self.answers_pings => {
-                    let _ = self.socket.send(Frame::Pong(payload)).await;
-                }
-                Some(Ok(Frame::Close(close))) => {
-                    self.closed =
-                        Some(close.map_or((1005, String::new()), |close| (close.code, close.reason.to_string())));
-                    self.socket.close().await.unwrap_or_else(|error| tracing::trace!(%error, "already closed"));
-                }
-                Some(Ok(_)) => {}
-                None => self.closed = Some((1006, String::new())),
+        let mut buffer = [0; SOCKET_BYTES];
+        loop {
+            if let Some(frame) = self.waiting.pop_front() {
+                return Some(frame);
+            }
+            if self.closed.is_some() {
+                return None;
+            }
+            let count = self.socket.read(&mut buffer).await.unwrap_or(0);
+            let answer = self.hear(&mut buffer[..count]);
+            self.write_bytes(&answer).await;
+            if self.closed.is_some() {
+                // A server that has closed waits for the client to do so.
+                let _ = self.socket.shutdown().await;
             }
         }
-        None
-    }
-}
-
-/// This is one end of a socket in memory.
-#[derive(Debug)]
-struct MemorySocket {
-    incoming: Receiver<Frame>,
-    outgoing: Sender<Frame>,
-}
-
-impl MemorySocket {
-    fn pair() -> (Self, Self) {
-        let (to_server, from_client) = mpsc::channel(SOCKET_FRAMES);
-        let (to_client, from_server) = mpsc::channel(SOCKET_FRAMES);
-        (Self { incoming: from_server, outgoing: to_server }, Self { incoming: from_client, outgoing: to_client })
-    }
-}
-
-impl Stream for MemorySocket {
-    type Item = Result<Frame, Infallible>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.incoming.poll_next_unpin(context).map(|frame| frame.map(Ok))
-    }
-}
-
-impl Sink<Frame> for MemorySocket {
-    type Error = SendError;
-
-    fn poll_ready(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.outgoing.poll_ready_unpin(context)
     }
 
-    fn start_send(mut self: Pin<&mut Self>, frame: Frame) -> Result<(), SendError> {
-        self.outgoing.start_send_unpin(frame)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        // futures' own flush waits until the channel is empty; a socket's does not wait for the reader.
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.outgoing.poll_close_unpin(context)
+    /// Takes what has arrived; nothing is the end. Returns what is to be answered.
+    fn hear(&mut self, bytes: &mut [u8]) -> Vec<u8> {
+        let mut answer = Vec::new();
+        if bytes.is_empty() {
+            self.closed = Some((1006, String::new()));
+            return answer;
+        }
+        let mut events = self.decoder.read(bytes);
+        while let Some(event) = events.next().expect("the server keeps to the protocol") {
+            match event {
+                Event::Text(text) => {
+                    self.waiting.push_back(serde_json::from_str(text).expect("the server writes JSON"));
+                }
+                Event::Ping(payload) if self.answers_pings => {
+                    write_masked_frame(&mut answer, OpCode::Pong, payload, KEY);
+                }
+                Event::Close(close) => {
+                    write_masked_close(&mut answer, close.reply(), "", KEY);
+                    self.closed = Some((close.code.unwrap_or(1005), close.reason.to_owned()));
+                }
+                _ => {}
+            }
+        }
+        answer
     }
 }

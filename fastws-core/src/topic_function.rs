@@ -14,8 +14,8 @@ use crate::error::Result;
 use crate::extract::{FromTopic, Message};
 use crate::handler::{BoxFuture, NeededPayload, Needs};
 use crate::operation::{TopicDeclared, TypeSchema};
-use crate::outbox::Shape;
 use crate::source::Start;
+use crate::update::Shape;
 
 /// This is a subscribe request that may name several topics. Given to `#[topic(…, request = …)]`; without it the
 /// request is the topic's fields themselves.
@@ -50,7 +50,7 @@ pub(crate) trait DeclaredTopic: Send + Sync {
     /// What the source needs.
     fn needs(&self) -> &Needs;
     /// The topics that a request names, with what it asks for beyond them.
-    fn read(&self, message: &Message) -> Result<Request>;
+    fn read(&self, message: &Message<'_>) -> Result<Request>;
     /// Starts the source.
     fn start(&self, start: Start) -> BoxFuture<Result<()>>;
 }
@@ -178,7 +178,7 @@ where
         &self.source.needs
     }
 
-    fn read(&self, message: &Message) -> Result<Request> {
+    fn read(&self, message: &Message<'_>) -> Result<Request> {
         let request = Arc::new(message.decode::<R>()?);
         let wanted = (self.wanted)(&request)?;
         let shape = self.shape.map(|shape| {
@@ -212,7 +212,7 @@ macro_rules! arities {
             use crate::handler::IntoNothing;
             let start = move |start: Start| -> BoxFuture<Result<()>> {
                 Box::pin(async move {
-                    $(#[allow(non_snake_case)] let $argument = $argument::from_topic(&start)?;)*
+                    $(#[allow(non_snake_case, reason = "the types name the variables")] let $argument = $argument::from_topic(&start)?;)*
                     drop(start);
                     function($($argument),*).await.into_nothing()
                 })
