@@ -1,12 +1,15 @@
-//! AsyncAPI documents of a fastws service, and the page that shows them.
+//! AsyncAPI documents of a fastws service, and what follows from a document: a page, clients, checks.
 //!
-//! Both are pure functions of the service's operations: [`AsyncApi`] adds what code cannot know, such as a title and
-//! the servers' addresses.
+//! [`AsyncApi`] writes documents: pure functions of the service's operations, with what code cannot know added, such as
+//! a title and the servers' addresses. [`Contract`] reads them back, those of other servers too.
 
+pub mod client;
+mod contract;
 mod document;
 mod example;
 mod messages;
 mod page;
 mod v2;
 
+pub use contract::{Contract, ContractError, Event, Message, Request, TopicUse, TopicUseRole};
 pub use document::AsyncApi;
