@@ -408,22 +408,24 @@ fn topic_use(message: &Value) -> Option<TopicUse> {
     Some(TopicUse { template, role })
 }
 
-/// Where a document does not say how a subscription ends, the request with the same template does it.
+/// Where a document does not say how a subscription ends, the request with the same template and payload does it.
 fn pair_unsubscribes(requests: &mut [Request]) {
     let is_unsubscribe = |topic: &TopicUse| topic.role == TopicUseRole::Unsubscribe;
     let endings: Vec<_> = requests
         .iter()
         .filter_map(|request| {
             let topic = request.topic.as_ref().filter(|topic| is_unsubscribe(topic))?;
-            Some((topic.template.clone(), request.message.name.clone()))
+            Some((topic.template.clone(), request.message.payload.clone(), request.message.name.clone()))
         })
         .collect();
     for request in requests {
         if let Some(TopicUse { template, role: TopicUseRole::Subscribe { unsubscribe, .. } }) = &mut request.topic
             && unsubscribe.is_none()
         {
-            let ending = endings.iter().find(|(other, _)| other == template);
-            *unsubscribe = ending.map(|(_, name)| name.clone());
+            let ends = |(other, payload, _): &&(String, Option<Value>, String)| {
+                other == template && *payload == request.message.payload
+            };
+            *unsubscribe = endings.iter().find(ends).map(|(_, _, name)| name.clone());
         }
     }
 }

@@ -102,7 +102,9 @@ impl<'a> Messages<'a> {
         if let Some(topic) = &operation.topic {
             message.extensions.push(("x-topic", topic.template.as_str().into()));
             if topic.part == TopicPart::Subscribe {
-                message.extensions.push(("x-updates", json!([topic.updates])));
+                message.extensions.push(("x-updates", json!(topic.updates)));
+                let ending = self.ending(operation);
+                message.extensions.extend(ending.map(|name| ("x-unsubscribe", name.into())));
             }
         }
         match operation.direction {
@@ -434,12 +436,28 @@ impl<'a> Messages<'a> {
         let mut example = examples(&operation.reply.as_ref()?.payload, &components).into_iter().next()?;
         let topic = self.example_topic(&role.template);
         let done = if role.part == TopicPart::Subscribe { "Subscribed to" } else { "Unsubscribed from" };
-        example["message"] = format!("{done} {topic}").into();
-        if example.get("topics").is_some() {
-            example["topics"] = json!([topic]);
+        let said = [
+            ("message", format!("{done} {topic}").into()),
+            ("topics", json!([topic])),
+            ("topic", topic.as_str().into()),
+        ];
+        for (field, value) in said {
+            if let Some(shown) = example.get_mut(field) {
+                *shown = value;
+            }
         }
-        example["topic"] = topic.into();
         Some(example)
+    }
+
+    /// The request that ends what this one begins: of the same topic, with the same payload.
+    fn ending(&self, operation: &Operation) -> Option<&'a str> {
+        let template = &operation.topic.as_ref()?.template;
+        let ends = |other: &&Operation| {
+            let role = other.topic.as_ref();
+            role.is_some_and(|role| role.part == TopicPart::Unsubscribe && role.template == *template)
+                && other.payload == operation.payload
+        };
+        self.ws.operations().iter().find(ends).map(|other| other.name.as_str())
     }
 
     /// A topic with its fields filled in from the subscribe request's example.

@@ -4,7 +4,7 @@ use std::any::TypeId;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::engine::watchdog;
 use crate::error::Detail;
@@ -72,6 +72,21 @@ struct Assembly {
 struct Draft {
     operation: Operation,
     check: Option<Check>,
+    confirmation: Option<Confirmation>,
+}
+
+/// This is what the reply to a topic's subscribe or unsubscribe will be made of.
+struct Confirmation {
+    /// The schema of the template's fields.
+    params: Value,
+    /// Whether a request may name several topics.
+    several: bool,
+}
+
+impl Draft {
+    fn new(operation: Operation, check: Option<Check>) -> Self {
+        Self { operation, check, confirmation: None }
+    }
 }
 
 impl Assembly {
@@ -94,7 +109,7 @@ impl Assembly {
             payload: None,
             example: about.example.map(|example| example()),
             reply: None,
-            topic: None,
+            topic: hand_written_role(&prefixed),
             place,
         };
         match prefixed.declaration.kind.clone() {
@@ -135,14 +150,14 @@ impl Assembly {
         });
         let check = payload.map(|payload| payload.check);
         self.push_route(&operation, handler, check, prefixed.declaration.about.concurrent);
-        self.drafts.push(Draft { operation, check });
+        self.drafts.push(Draft::new(operation, check));
     }
 
     fn add_recv(&mut self, mut operation: Operation, payload: TypeSchema, twin: TypeId) {
         operation.direction = Direction::Recv;
         operation.payload = Some(self.collector.outbound(payload));
         self.catalogue.published.insert(twin, operation.name.as_str().into());
-        self.drafts.push(Draft { operation, check: None });
+        self.drafts.push(Draft::new(operation, None));
     }
 
     fn add_topic(
@@ -184,7 +199,7 @@ impl Assembly {
 
         let subject = about.title().to_lowercase();
         for part in [TopicPart::Subscribe, TopicPart::Unsubscribe, TopicPart::Update] {
-            let role = TopicRole { template: template.as_str().into(), updates: update_name.to_string(), part };
+            let role = TopicRole { template: template.as_str().into(), updates: vec![update_name.to_string()], part };
             let (verb, title, summary) = match part {
                 TopicPart::Subscribe => ("subscribe", format!("Subscribe to {subject}"), base.summary.clone()),
                 TopicPart::Unsubscribe => (
@@ -200,20 +215,21 @@ impl Assembly {
                 operation.direction = Direction::Recv;
                 operation.payload = Some(self.collector.outbound(update));
                 operation.example = about.reply_example.map(|example| example());
-                self.drafts.push(Draft { operation, check: None });
+                self.drafts.push(Draft::new(operation, None));
                 continue;
             }
             operation.payload.clone_from(&request_schema);
             operation.reply = Some(Reply {
                 name: format!("{route}.{verb}.response"),
-                // Completed in `finish`, when the fields' schemas are final.
-                payload: json!({ "params": params_schema, "several": takes_several }),
+                // Made in `finish`, when the fields' schemas are final.
+                payload: Value::Null,
                 example: None,
             });
+            let confirmation = Some(Confirmation { params: params_schema.clone(), several: takes_several });
             let handler = TopicHandler { maker: Arc::clone(&maker), part };
             let check = request.map(|request| request.check);
             self.push_route(&operation, Arc::new(handler), check, false);
-            self.drafts.push(Draft { operation, check });
+            self.drafts.push(Draft { operation, check, confirmation });
         }
     }
 
@@ -239,14 +255,16 @@ impl Assembly {
 
     fn finish(mut self, complaints: &mut Vec<String>) -> Assembled {
         let (schemas, renames) = self.collector.finish(complaints);
-        for Draft { operation, .. } in &mut self.drafts {
+        for Draft { operation, confirmation, .. } in &mut self.drafts {
             if let (Direction::Send, Some(payload)) = (operation.direction, &mut operation.payload) {
                 renames.apply(payload);
             }
-            if let (Some(role), Some(reply)) = (&operation.topic, &mut operation.reply) {
-                renames.apply(&mut reply.payload["params"]);
+            if let (Some(role), Some(reply), Some(confirmation)) =
+                (&operation.topic, &mut operation.reply, confirmation.take())
+            {
+                let Confirmation { mut params, several } = confirmation;
+                renames.apply(&mut params);
                 let template = Template::parse(&role.template).expect("it was parsed when the topic was added");
-                let (params, several) = (reply.payload["params"].take(), reply.payload["several"] == true);
                 let fields = topic_fields(&template, &params, &schemas, &operation.place, complaints);
                 reply.payload = confirmation_schema(&fields, several);
             }
@@ -257,6 +275,7 @@ impl Assembly {
             }
         }
         check_names(&self.drafts, complaints);
+        name_updates(&mut self.drafts, complaints);
         check_examples(&self.drafts, &schemas, complaints);
         for Draft { operation, .. } in &self.drafts {
             if operation.direction == Direction::Recv
@@ -296,9 +315,44 @@ fn check_names(drafts: &[Draft], complaints: &mut Vec<String>) {
     }
 }
 
+/// What an attribute says about a handler that subscribes or unsubscribes.
+fn hand_written_role(prefixed: &Prefixed) -> Option<TopicRole> {
+    let about = prefixed.declaration.about;
+    let (template, part) = match (about.subscribes, about.unsubscribes) {
+        (Some(template), _) => (template, TopicPart::Subscribe),
+        (None, Some(template)) => (template, TopicPart::Unsubscribe),
+        (None, None) => return None,
+    };
+    let updates = about.updates.iter().map(|update| format!("{}{update}", prefixed.prefix)).collect();
+    Some(TopicRole { template: template.into(), updates, part })
+}
+
+/// What a hand-written subscription says that it brings is there, and knows its topic.
+fn name_updates(drafts: &mut [Draft], complaints: &mut Vec<String>) {
+    let subscriptions: Vec<_> = drafts
+        .iter()
+        .filter_map(|draft| Some((draft.operation.topic.clone()?, draft.operation.place.clone())))
+        .filter(|(role, _)| role.part == TopicPart::Subscribe)
+        .collect();
+    for (role, place) in subscriptions {
+        for name in &role.updates {
+            let is_update =
+                |draft: &&mut Draft| draft.operation.direction == Direction::Recv && draft.operation.name == *name;
+            match drafts.iter_mut().find(is_update) {
+                Some(Draft { operation, .. }) => {
+                    operation.topic.get_or_insert_with(|| TopicRole { part: TopicPart::Update, ..role.clone() });
+                }
+                None => {
+                    complaints.push(format!("`{name}` is to bring updates, and no operation is called so ({place})"))
+                }
+            }
+        }
+    }
+}
+
 /// Every given example is what its schema, and for requests the server itself, accepts.
 fn check_examples(drafts: &[Draft], schemas: &Schemas, complaints: &mut Vec<String>) {
-    for Draft { operation, check } in drafts {
+    for Draft { operation, check, .. } in drafts {
         let mut examples = vec![(&operation.name, &operation.example, operation.payload.as_ref())];
         if let Some(reply) = &operation.reply {
             examples.push((&reply.name, &reply.example, Some(&reply.payload)));

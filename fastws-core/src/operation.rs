@@ -64,15 +64,15 @@ pub struct Reply {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TopicRole {
-    /// The template, such as `bars:{symbol}:{resolution}`.
+    /// The template, such as `bars:{symbol}:{resolution}`; `*` where all topics of a connection are left.
     pub template: String,
-    /// The operation that brings the updates.
-    pub updates: String,
+    /// The operations that bring the updates.
+    pub updates: Vec<String>,
     /// Whether this operation subscribes, unsubscribes or is the update.
     pub part: TopicPart,
 }
 
-/// This is one of the three operations of a topic.
+/// This is one of the three kinds of operations that a topic has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TopicPart {
     /// `….subscribe`
@@ -115,6 +115,12 @@ pub struct About {
     pub deprecated: bool,
     /// Whether requests may overtake others of the same connection.
     pub concurrent: bool,
+    /// The topic that its handler subscribes to.
+    pub subscribes: Option<&'static str>,
+    /// The operations that bring what it subscribes to, relative to the router.
+    pub updates: &'static [&'static str],
+    /// The topic that its handler leaves.
+    pub unsubscribes: Option<&'static str>,
     /// A payload to show.
     pub example: Option<fn() -> Value>,
     /// A reply's payload to show.
@@ -139,6 +145,9 @@ impl About {
             description: None,
             deprecated: false,
             concurrent: false,
+            subscribes: None,
+            updates: &[],
+            unsubscribes: None,
             example: None,
             reply_example: None,
             function,

@@ -19,6 +19,9 @@ pub(crate) struct Args {
     pub(crate) summary: Option<LitStr>,
     pub(crate) description: Option<LitStr>,
     pub(crate) tags: Vec<LitStr>,
+    pub(crate) subscribes: Option<LitStr>,
+    pub(crate) unsubscribes: Option<LitStr>,
+    pub(crate) updates: Vec<LitStr>,
     pub(crate) is_concurrent: bool,
     pub(crate) request: Option<Type>,
     pub(crate) shape: Option<Path>,
@@ -57,9 +60,19 @@ impl Kind {
     /// The attribute's keys.
     fn keys(self) -> &'static [&'static str] {
         match self {
-            Self::Send => {
-                &["reply", "tags", "summary", "description", "service", "concurrent", "example", "reply_example"]
-            }
+            Self::Send => &[
+                "reply",
+                "tags",
+                "summary",
+                "description",
+                "service",
+                "concurrent",
+                "subscribes",
+                "updates",
+                "unsubscribes",
+                "example",
+                "reply_example",
+            ],
             Self::Recv => &["tags", "summary", "description", "service", "example"],
             Self::Topic => {
                 &["request", "shape", "tags", "summary", "description", "service", "example", "update_example"]
@@ -145,7 +158,15 @@ impl Args {
             "service" => self.service = Some(text()?),
             "summary" => self.summary = Some(text()?),
             "description" => self.description = Some(text()?),
-            "tags" => self.tags = input.parse::<Tags>()?.0,
+            "subscribes" => self.subscribes = Some(text()?),
+            "unsubscribes" => self.unsubscribes = Some(text()?),
+            "tags" | "updates" => {
+                if !input.peek(syn::token::Bracket) {
+                    return Err(input.error(format!("`{word}` is a list: `{}`", sample(&word))));
+                }
+                let list = input.parse::<List>()?.0;
+                if word == "tags" { self.tags = list } else { self.updates = list }
+            }
             "request" => self.request = Some(input.parse()?),
             "shape" => self.shape = Some(input.parse()?),
             "example" => self.example = Some(json(input)?),
@@ -159,6 +180,8 @@ impl Args {
 fn sample(key: &str) -> String {
     match key {
         "tags" => "tags = [\"market data\"]".into(),
+        "updates" => "updates = [\"alerts.alert\"]".into(),
+        "subscribes" | "unsubscribes" => format!("{key} = \"alerts\""),
         "request" => "request = Subscriptions".into(),
         "shape" => "shape = wanted_by".into(),
         "example" | "reply_example" | "update_example" => format!("{key} = {{\"symbol\": \"AAPL\"}}"),
@@ -183,13 +206,10 @@ fn json(input: ParseStream<'_>) -> syn::Result<TokenStream> {
     Ok(tokens)
 }
 
-struct Tags(Vec<LitStr>);
+struct List(Vec<LitStr>);
 
-impl Parse for Tags {
+impl Parse for List {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        if !input.peek(syn::token::Bracket) {
-            return Err(input.error("tags are a list: `tags = [\"market data\"]`"));
-        }
         let list;
         syn::bracketed!(list in input);
         Ok(Self(Punctuated::<LitStr, Token![,]>::parse_terminated(&list)?.into_iter().collect()))

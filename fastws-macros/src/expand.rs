@@ -119,7 +119,9 @@ fn about(operation: &Operation, root: &TokenStream) -> TokenStream {
     let service = text(args.service.as_ref().map(LitStr::value));
     let summary = text(operation.summary.clone());
     let description = text(operation.description.clone());
-    let (tags, is_concurrent) = (&args.tags, args.is_concurrent);
+    let (tags, updates, is_concurrent) = (&args.tags, &args.updates, args.is_concurrent);
+    let subscribes = text(args.subscribes.as_ref().map(LitStr::value));
+    let unsubscribes = text(args.unsubscribes.as_ref().map(LitStr::value));
     let json = |example: &Option<TokenStream>| match example {
         Some(example) => quote! { ::core::option::Option::Some(|| #root::serde_json::json!(#example)) },
         None => quote! { ::core::option::Option::None },
@@ -134,6 +136,9 @@ fn about(operation: &Operation, root: &TokenStream) -> TokenStream {
             description: #description,
             deprecated: #is_deprecated,
             concurrent: #is_concurrent,
+            subscribes: #subscribes,
+            updates: &[#(#updates),*],
+            unsubscribes: #unsubscribes,
             example: #example,
             reply_example: #reply_example,
             ..#root::About::new(#name, #function, ::core::file!(), ::core::line!())

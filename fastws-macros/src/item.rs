@@ -139,10 +139,29 @@ fn check_name(name: &LitStr, mistakes: &mut Mistakes) {
 }
 
 impl Operation {
+    fn check_subscription(&self, mistakes: &mut Mistakes) {
+        let Args { subscribes, unsubscribes, updates, .. } = &self.args;
+        updates.iter().for_each(|update| check_name(update, mistakes));
+        match (subscribes, unsubscribes, updates.first()) {
+            (Some(_), Some(both), _) => {
+                mistakes.at(both.span(), "one request either subscribes or unsubscribes: remove one");
+            }
+            (Some(alone), None, None) => mistakes.at(
+                alone.span(),
+                "say which operations bring what it subscribes to: add `updates = [\"alerts.alert\"]`",
+            ),
+            (None, _, Some(update)) => {
+                mistakes.at(update.span(), "`updates` come of a subscription: add `subscribes = \"alerts\"`");
+            }
+            _ => {}
+        }
+    }
+
     fn check_send(&self, mistakes: &mut Mistakes) {
         if let Some(name) = &self.args.name {
             check_name(name, mistakes);
         }
+        self.check_subscription(mistakes);
         match (&self.args.reply, returned(&self.function.sig.output)) {
             (Some(reply), Returned::Nothing) => mistakes.at(
                 reply.span(),

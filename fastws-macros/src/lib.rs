@@ -28,6 +28,8 @@ mod rules;
 /// | `summary`, `description` | instead of the doc comment |
 /// | `service` | the service that serves it, where a process has several |
 /// | `concurrent` | its requests may overtake others of the same connection |
+/// | `subscribes`, `updates` | of a handler that subscribes: the topic, or its template, and the operations that bring its updates: `subscribes = "alerts", updates = ["alerts.alert"]`. Documents and clients tell; the handler does it |
+/// | `unsubscribes` | of a handler that ends subscriptions: the topic, or `"*"` for all of them |
 /// | `example`, `reply_example` | payloads for the documents, as JSON: `example = {"symbol": "AAPL"}` |
 #[proc_macro_attribute]
 pub fn send(arguments: TokenStream, item: TokenStream) -> TokenStream {

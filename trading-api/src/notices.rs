@@ -60,14 +60,20 @@ pub struct AlertsSubscribed {
 }
 
 /// Subscribes to alerts.
-#[send("alerts.subscribe", reply = "alerts.subscribe.response", tags = ["alerts"])]
+#[send(
+    "alerts.subscribe",
+    reply = "alerts.subscribe.response",
+    tags = ["alerts"],
+    subscribes = "alerts",
+    updates = ["alerts.alert"]
+)]
 pub async fn subscribe(client: Client) -> Result<AlertsSubscribed> {
     client.subscribe(&alerts()).await?;
     Ok(AlertsSubscribed { status: "ok".into(), message: "Subscribed to alerts".into(), topic: "alerts".into() })
 }
 
 /// Ends the subscription to alerts.
-#[send("alerts.unsubscribe", reply = "alerts.unsubscribe.response", tags = ["alerts"])]
+#[send("alerts.unsubscribe", reply = "alerts.unsubscribe.response", tags = ["alerts"], unsubscribes = "alerts")]
 pub async fn unsubscribe(client: Client) -> AlertsSubscribed {
     client.unsubscribe(&alerts());
     AlertsSubscribed { status: "ok".into(), message: "Unsubscribed from alerts".into(), topic: "alerts".into() }

@@ -76,7 +76,7 @@ pub struct Cleared {
 }
 
 /// Ends all of this connection's subscriptions.
-#[send("clear_subscriptions", reply = "cleared", tags = ["session"])]
+#[send("clear_subscriptions", reply = "cleared", tags = ["session"], unsubscribes = "*")]
 pub async fn clear_subscriptions(client: Client) -> Cleared {
     let cleared = client.unsubscribe_all();
     Cleared { status: "ok".into(), count: cleared.len(), cleared }
@@ -109,7 +109,13 @@ pub struct MultiSubscribed {
 }
 
 /// Subscribes to the bars of several symbols at once: all of them, or none.
-#[send("multi_subscribe", reply = "multi_subscribe.response", tags = ["bars"])]
+#[send(
+    "multi_subscribe",
+    reply = "multi_subscribe.response",
+    tags = ["bars"],
+    subscribes = "bars:{symbol}:{resolution}",
+    updates = ["bars.update"]
+)]
 pub async fn multi_subscribe(
     Payload(wanted): Payload<MultiSubscription>,
     client: Client,
