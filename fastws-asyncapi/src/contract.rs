@@ -260,7 +260,7 @@ impl<'a> Reader<'a> {
                 }
             }
             for message in messages {
-                let topic = topic_use(message.value).or_else(|| topic_use(operation));
+                let topic = topic_use(operation).or_else(|| topic_use(message.value));
                 requests.push(Request { message: self.message(&message), reply: reply.clone(), topic });
             }
         }

@@ -3,7 +3,8 @@
 use fastws_core::FastWs;
 use serde_json::Value;
 
-use crate::v2;
+use crate::contract::Contract;
+use crate::{v2, v3};
 
 /// This describes a service: a title, a version, and where its servers are. Everything else comes from the operations.
 ///
@@ -28,8 +29,71 @@ pub struct AsyncApi {
     pub(crate) servers: Vec<Server>,
     pub(crate) channel: String,
     pub(crate) tags: Vec<(String, String)>,
+    pub(crate) security: Vec<Security>,
+    pub(crate) asyncapi: Version,
+    /// Where pages that may read the documents come from; `*` for everywhere.
+    pub(crate) cors: Option<String>,
     pub(crate) has_page: bool,
     pub(crate) has_documents: bool,
+}
+
+/// This is a version of AsyncAPI that documents are written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Version {
+    /// 2.4.0, which every tool reads: requests name their reply in `x-response`.
+    #[default]
+    V2_4_0,
+    /// 3.0.0: one operation for each request, with its reply.
+    V3_0_0,
+    /// 3.1.0, which is 3.0.0 to a WebSocket.
+    V3_1_0,
+}
+
+impl Version {
+    /// All versions, the oldest first.
+    pub const ALL: [Self; 3] = [Self::V2_4_0, Self::V3_0_0, Self::V3_1_0];
+
+    /// As documents write it: `2.4.0`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V2_4_0 => "2.4.0",
+            Self::V3_0_0 => "3.0.0",
+            Self::V3_1_0 => "3.1.0",
+        }
+    }
+}
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for Version {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|version| version.as_str() == text);
+        known.ok_or_else(|| format!("AsyncAPI `{text}` is not written here: 2.4.0, 3.0.0 and 3.1.0 are"))
+    }
+}
+
+/// This is a way in which clients show who they are when they connect. A document only tells of it: whoever stands
+/// before the service has to check it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Security {
+    /// `Authorization: Bearer <token>` on the handshake.
+    Bearer {
+        /// What the token is, such as `JWT`.
+        format: String,
+    },
+    /// A query parameter on the handshake, for browsers, which cannot set headers there.
+    QueryToken {
+        /// The parameter, such as `token`.
+        name: String,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -71,6 +135,9 @@ impl AsyncApi {
             servers: Vec::new(),
             channel: "/ws".into(),
             tags: Vec::new(),
+            security: Vec::new(),
+            asyncapi: Version::V2_4_0,
+            cors: None,
             has_page: true,
             has_documents: true,
         }
@@ -157,6 +224,35 @@ impl AsyncApi {
         self
     }
 
+    /// Adds a way in which clients authenticate; with several, any of them will do.
+    ///
+    /// ```
+    /// use fastws_asyncapi::{AsyncApi, Security};
+    ///
+    /// let docs = AsyncApi::new("Trading WebSockets", "1.0.0").security(Security::Bearer { format: "JWT".into() });
+    /// ```
+    #[must_use]
+    pub fn security(mut self, security: Security) -> Self {
+        self.security.push(security);
+        self
+    }
+
+    /// The version of AsyncAPI that [`document`](Self::document), [`json`](Self::json) and [`yaml`](Self::yaml) write,
+    /// 2.4.0 by default. [`routes`](Self::routes) serves all of them.
+    #[must_use]
+    pub fn asyncapi(mut self, version: Version) -> Self {
+        self.asyncapi = version;
+        self
+    }
+
+    /// Lets pages of another origin read the documents and clients: `https://docs.example.com`, or `*` for all. Without
+    /// it, browsers keep them to pages of this server.
+    #[must_use]
+    pub fn cors(mut self, origin: impl Into<String>) -> Self {
+        self.cors = Some(origin.into());
+        self
+    }
+
     /// Serves the documents but no page.
     #[must_use]
     pub fn without_page(mut self) -> Self {
@@ -172,9 +268,20 @@ impl AsyncApi {
         self
     }
 
-    /// The AsyncAPI 2.4.0 document of a service. Two calls give equal documents.
+    /// The AsyncAPI document of a service. Two calls give equal documents.
     pub fn document(&self, ws: &FastWs) -> Value {
-        v2::document(self, ws)
+        match self.asyncapi {
+            Version::V2_4_0 => v2::document(self, ws),
+            version => v3::document(self, ws, version.as_str()),
+        }
+    }
+
+    /// What the document promises, as clients and checks read it.
+    ///
+    /// # Panics
+    /// Never: a document of this crate has one channel, and its references lead somewhere.
+    pub fn contract(&self, ws: &FastWs) -> Contract {
+        Contract::of(&v2::document(self, ws)).expect("a document of this crate can be read back")
     }
 
     /// The document as JSON, indented.

@@ -7,9 +7,13 @@ pub mod client;
 mod contract;
 mod document;
 mod example;
+mod framework;
+mod info;
 mod messages;
 mod page;
+mod shape;
 mod v2;
+mod v3;
 
 pub use contract::{Contract, ContractError, Event, Message, Request, TopicUse, TopicUseRole};
-pub use document::AsyncApi;
+pub use document::{AsyncApi, Security, Version};

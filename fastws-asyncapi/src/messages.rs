@@ -2,44 +2,49 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fastws_core::{Direction, ErrorCode, FastWs, Operation, TopicPart};
+use fastws_core::{Direction, FastWs, Operation, TopicPart};
 use serde_json::{Map, Value, json};
 
 use crate::example::examples;
+use crate::shape::{free, pascal_case, used, with_names};
 
 /// Where references to schemas point to.
 pub(crate) const COMPONENTS: &str = "#/components/schemas/";
 
 /// These are all messages of a service and the schemas of their frames, as a document has them.
 pub(crate) struct Messages<'a> {
-    ws: &'a FastWs,
-    pub(crate) schemas: BTreeMap<String, Value>,
+    pub(crate) ws: &'a FastWs,
+    /// By name, sorted; all of them are used.
+    pub(crate) schemas: Map<String, Value>,
+    /// By name, as 2.4.0 writes them.
     pub(crate) messages: BTreeMap<String, Value>,
     /// Names, sorted.
     pub(crate) from_client: Vec<String>,
     pub(crate) from_server: Vec<String>,
     /// What the messages are tagged with.
     pub(crate) tags: BTreeSet<String>,
+    /// The `id` of requests and answers.
+    id: Value,
 }
 
 /// This is a message in the making.
-struct Message<'a> {
-    name: &'a str,
-    title: String,
-    summary: String,
-    description: Option<&'a str>,
-    tags: Vec<String>,
-    is_deprecated: bool,
+pub(crate) struct Draft<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) title: String,
+    pub(crate) summary: String,
+    pub(crate) description: Option<&'a str>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) is_deprecated: bool,
     /// The payload's schema.
-    payload: Option<Value>,
-    needs_payload: bool,
-    example: Option<Value>,
-    members: Vec<Member>,
-    extensions: Vec<(&'static str, Value)>,
+    pub(crate) payload: Option<Value>,
+    pub(crate) needs_payload: bool,
+    pub(crate) example: Option<Value>,
+    pub(crate) members: Vec<Member>,
+    pub(crate) extensions: Vec<(&'static str, Value)>,
 }
 
 /// This is a member of the frame beside `type` and `payload`.
-struct Member {
+pub(crate) struct Member {
     name: &'static str,
     schema: Value,
     /// What examples show; nothing when they leave it out.
@@ -52,11 +57,11 @@ impl Member {
         Self { name, schema, example: None, is_required: false }
     }
 
-    fn topic(description: &str, example: impl Into<Value>) -> Self {
+    pub(crate) fn topic(description: &str, example: impl Into<Value>) -> Self {
         Self { example: Some(example.into()), is_required: true, ..Self::optional_topic(description) }
     }
 
-    fn optional_topic(description: &str) -> Self {
+    pub(crate) fn optional_topic(description: &str) -> Self {
         Self::optional("topic", json!({ "type": "string", "description": description }))
     }
 }
@@ -64,29 +69,29 @@ impl Member {
 impl<'a> Messages<'a> {
     /// Writes the messages of a service, and those of the framework itself.
     pub(crate) fn of(ws: &'a FastWs) -> Self {
-        let mut messages = Self::new(ws);
-        for operation in ws.operations() {
-            messages.operation(operation);
-        }
-        messages.framework(ws);
-        messages
-    }
-
-    fn new(ws: &'a FastWs) -> Self {
-        let schemas = ws.schemas().components().iter().map(|(name, schema)| (name.clone(), schema.clone())).collect();
-        Self {
+        let mut messages = Self {
             ws,
-            schemas,
+            schemas: ws.schemas().components().clone(),
             messages: BTreeMap::new(),
             from_client: Vec::new(),
             from_server: Vec::new(),
             tags: BTreeSet::new(),
+            id: Value::Null,
+        };
+        messages.id = messages.framework_schema("RequestId", request_id());
+        for operation in ws.operations() {
+            messages.operation(operation);
         }
+        messages.framework();
+        messages.from_client.sort();
+        messages.from_server.sort();
+        messages.schemas = used(with_names(messages.schemas), &messages.messages);
+        messages
     }
 
     fn operation(&mut self, operation: &Operation) {
         let tags = if operation.tags.is_empty() { vec![group(&operation.name)] } else { operation.tags.clone() };
-        let mut message = Message {
+        let mut message = Draft {
             name: &operation.name,
             title: operation.title.clone(),
             summary: operation.summary.clone(),
@@ -134,7 +139,7 @@ impl<'a> Messages<'a> {
             }
         }
         if let Some(reply) = &operation.reply {
-            let message = Message {
+            let message = Draft {
                 name: &reply.name,
                 title: format!("{}: reply", operation.title),
                 summary: format!("Reply to {}.", operation.name),
@@ -152,173 +157,17 @@ impl<'a> Messages<'a> {
         }
     }
 
-    /// The messages that the framework itself writes.
-    fn framework(&mut self, ws: &FastWs) {
-        self.error_schemas();
-        let id = self.id_member();
-        let topic = Member::optional_topic("The topic that failed, if the error is about one.");
-        let example = json!({
-            "code": "unknown_operation",
-            "message": "no operation is called `pin`; did you mean `ping`?",
-            "operation": "pin",
-        });
-        let payload = Some(json!({ "$ref": format!("{COMPONENTS}ErrorPayload") }));
-        self.notice(
-            "error",
-            "Error",
-            "A request was refused, or something that the client subscribed to failed.",
-            payload,
-            example,
-            vec![id, topic],
-        );
-        let first_topic = ws.operations().iter().find_map(|operation| operation.topic.as_ref());
-        if let Some(role) = first_topic {
-            let payload = self.named(
-                "UnsubscribedPayload",
-                json!({
-                    "type": "object",
-                    "description": "Why a subscription has ended.",
-                    "required": ["code", "resubscribe"],
-                    "properties": {
-                        "code": { "type": "string", "description": "`topic_ended`, `topic_failed` or another reason." },
-                        "resubscribe": { "type": "boolean", "description": "Whether it makes sense to subscribe again." },
-                    },
-                }),
-            );
-            let example = json!({ "code": "topic_ended", "resubscribe": false });
-            let summary = "The server has ended a subscription.";
-            let topic = Member::topic("The topic.", self.example_topic(&role.template));
-            self.notice("unsubscribed", "Unsubscribed", summary, Some(payload), example, vec![topic]);
-        }
-        if ws.timeouts().lifespan.is_some() {
-            let payload = self.named(
-                "DrainingPayload",
-                json!({
-                    "type": "object",
-                    "description": "When the connection will be closed.",
-                    "required": ["deadline_ms", "retry_after_ms"],
-                    "properties": {
-                        "deadline_ms": { "type": "integer", "minimum": 0, "description": "Milliseconds until it is closed." },
-                        "retry_after_ms": { "type": "integer", "minimum": 0, "description": "Milliseconds to wait before connecting again." },
-                    },
-                }),
-            );
-            let example = json!({ "deadline_ms": 30000, "retry_after_ms": 0 });
-            let summary = "The connection will be closed soon; connect again.";
-            self.notice("draining", "Draining", summary, Some(payload), example, Vec::new());
-        }
-        self.from_client.sort();
-        self.from_server.sort();
-    }
-
-    fn notice(
-        &mut self,
-        name: &str,
-        title: &str,
-        summary: &str,
-        payload: Option<Value>,
-        example: Value,
-        members: Vec<Member>,
-    ) {
-        let message = Message {
-            name,
-            title: title.into(),
-            summary: summary.into(),
-            description: None,
-            tags: vec!["session".into()],
-            is_deprecated: false,
-            payload,
-            needs_payload: true,
-            example: Some(example),
-            members,
-            extensions: Vec::new(),
-        };
-        self.message(message, &|_| true);
-        self.from_server.push(name.into());
-    }
-
-    fn error_schemas(&mut self) {
-        let codes: Vec<_> = ErrorCode::ALL.iter().map(|(code, _)| code.as_str()).collect();
-        let meanings: Map<_, _> =
-            ErrorCode::ALL.iter().map(|(code, meaning)| (code.to_string(), meaning.trim().into())).collect();
-        self.named(
-            "ErrorCode",
-            json!({
-                "description": "Why a request was refused, in one stable word.",
-                "type": "string",
-                "enum": codes,
-                "x-enum-descriptions": meanings,
-            }),
-        );
-        self.named(
-            "ApplicationErrorCode",
-            json!({
-                "description": "An error code of this application's own.",
-                "type": "string",
-                "pattern": "^[a-z][a-z0-9_]*$",
-            }),
-        );
-        self.named(
-            "ErrorDetail",
-            json!({
-                "description": "One thing that is wrong in a payload.",
-                "type": "object",
-                "required": ["path", "message"],
-                "properties": {
-                    "path": { "type": "string", "description": "A JSON Pointer into the payload." },
-                    "message": { "type": "string", "description": "What is wrong there." },
-                },
-            }),
-        );
-        self.named(
-            "ErrorPayload",
-            json!({
-                "description": "Why a request was refused.",
-                "type": "object",
-                "required": ["code", "message"],
-                "properties": {
-                    "code": {
-                        "description": "A stable word for programs.",
-                        "anyOf": [
-                            { "$ref": format!("{COMPONENTS}ErrorCode") },
-                            { "$ref": format!("{COMPONENTS}ApplicationErrorCode") },
-                        ],
-                    },
-                    "message": { "type": "string", "description": "A sentence for a person." },
-                    "operation": { "type": "string", "description": "The operation that was asked for." },
-                    "details": {
-                        "type": "array",
-                        "items": { "$ref": format!("{COMPONENTS}ErrorDetail") },
-                        "description": "What is wrong, field by field.",
-                    },
-                    "retry_after_ms": { "type": "integer", "minimum": 0, "description": "When to try again, in milliseconds." },
-                },
-            }),
-        );
-    }
-
-    /// The `id` of requests and answers.
-    fn id_member(&mut self) -> Member {
-        const EXACT: i64 = (1 << 53) - 1;
-        let schema = self.named(
-            "RequestId",
-            json!({
-                "description": "The client's own id of a request, at most 64 bytes or an exact integer; echoed in the one answer.",
-                "type": ["string", "integer"],
-                "maxLength": 64,
-                "minimum": -EXACT,
-                "maximum": EXACT,
-            }),
-        );
-        Member { example: Some("req-1".into()), ..Member::optional("id", schema) }
+    /// The `id` of a request or an answer.
+    pub(crate) fn id_member(&self) -> Member {
+        Member { example: Some("req-1".into()), ..Member::optional("id", self.id.clone()) }
     }
 
     /// Writes a message with the schema of its frame and its examples.
-    fn message(&mut self, mut message: Message<'_>, is_valid: &dyn Fn(&Value) -> bool) {
+    pub(crate) fn message(&mut self, mut message: Draft<'_>, is_valid: &dyn Fn(&Value) -> bool) {
         let pascal = pascal_case(message.name);
         let payload = message.payload.take().map(|payload| self.lift(&pascal, payload));
         let frame = frame(&message, payload.as_ref());
-        let frame_name = self.free_name(format!("{pascal}Message"));
+        let frame_name = self.free_name(&format!("{pascal}Message"));
         let schema = self.named(&frame_name, frame);
         let examples = self.examples(&message, payload.as_ref(), &schema, is_valid);
 
@@ -353,15 +202,14 @@ impl<'a> Messages<'a> {
     /// Frames that show the message. One that its own schema or the server would refuse is left out, and logged.
     fn examples(
         &self,
-        message: &Message<'_>,
+        message: &Draft<'_>,
         payload: Option<&Value>,
         schema: &Value,
         is_valid: &dyn Fn(&Value) -> bool,
     ) -> Vec<Value> {
-        let components: Map<_, _> = self.schemas.clone().into_iter().collect();
         let payloads = match (&message.example, payload) {
             (Some(given), _) => vec![Some(given.clone())],
-            (None, Some(payload)) => examples(payload, &components).into_iter().map(Some).collect(),
+            (None, Some(payload)) => examples(payload, &self.schemas).into_iter().map(Some).collect(),
             (None, None) => vec![None],
         };
         let mut written = Vec::new();
@@ -374,7 +222,7 @@ impl<'a> Messages<'a> {
             let takes_it = payload.as_ref().is_none_or(is_valid);
             frame.extend(payload.map(|payload| ("payload".to_owned(), payload)));
             let frame = Value::Object(frame);
-            if !takes_it || !self.accepts(schema, &components, &frame) {
+            if !takes_it || !self.accepts(schema, &frame) {
                 tracing::warn!(
                     message = message.name,
                     "no example could be made of the schema; give one with `example = …`"
@@ -390,8 +238,14 @@ impl<'a> Messages<'a> {
         written
     }
 
-    fn accepts(&self, schema: &Value, components: &Map<String, Value>, frame: &Value) -> bool {
-        fastws_core::validator(schema, components).is_ok_and(|validator| validator.is_valid(frame))
+    fn accepts(&self, schema: &Value, frame: &Value) -> bool {
+        fastws_core::validator(schema, &self.schemas).is_ok_and(|validator| validator.is_valid(frame))
+    }
+
+    /// Adds a schema of the framework's own, beside an application's type that is called the same.
+    pub(crate) fn framework_schema(&mut self, name: &str, schema: Value) -> Value {
+        let name = self.free_name(name);
+        self.named(&name, schema)
     }
 
     /// Adds a component, with its name as its title, and returns a reference to it.
@@ -411,17 +265,13 @@ impl<'a> Messages<'a> {
         if !is_object {
             return schema;
         }
-        let name = self.free_name(format!("{pascal}Payload"));
+        let name = self.free_name(&format!("{pascal}Payload"));
         self.named(&name, schema)
     }
 
     /// The name itself, or with a number where an application's type is called so.
-    fn free_name(&self, name: String) -> String {
-        let taken = |name: &str| self.schemas.contains_key(name);
-        if !taken(&name) {
-            return name;
-        }
-        (2..).map(|number| format!("{name}{number}")).find(|name| !taken(name)).unwrap_or(name)
+    fn free_name(&self, name: &str) -> String {
+        free(name, |name| self.schemas.contains_key(name))
     }
 
     /// Whether the operation refuses a message without a payload.
@@ -432,8 +282,7 @@ impl<'a> Messages<'a> {
     /// What the reply to a topic's subscribe or unsubscribe says.
     fn example_confirmation(&self, operation: &Operation) -> Option<Value> {
         let role = operation.topic.as_ref()?;
-        let components: Map<_, _> = self.schemas.clone().into_iter().collect();
-        let mut example = examples(&operation.reply.as_ref()?.payload, &components).into_iter().next()?;
+        let mut example = examples(&operation.reply.as_ref()?.payload, &self.schemas).into_iter().next()?;
         let topic = self.example_topic(&role.template);
         let done = if role.part == TopicPart::Subscribe { "Subscribed to" } else { "Unsubscribed from" };
         let said = [
@@ -461,8 +310,7 @@ impl<'a> Messages<'a> {
     }
 
     /// A topic with its fields filled in from the subscribe request's example.
-    fn example_topic(&self, template: &str) -> String {
-        let components: Map<_, _> = self.schemas.clone().into_iter().collect();
+    pub(crate) fn example_topic(&self, template: &str) -> String {
         let is_reply = |operation: &&Operation| {
             operation
                 .topic
@@ -471,7 +319,7 @@ impl<'a> Messages<'a> {
         };
         let reply = self.ws.operations().iter().find(is_reply).and_then(|operation| operation.reply.as_ref());
         let fields =
-            reply.and_then(|reply| examples(&reply.payload, &components).into_iter().next()).unwrap_or_default();
+            reply.and_then(|reply| examples(&reply.payload, &self.schemas).into_iter().next()).unwrap_or_default();
         let Value::Object(fields) = fields else { return template.to_owned() };
         fields.iter().fold(template.to_owned(), |topic, (name, value)| {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -481,7 +329,7 @@ impl<'a> Messages<'a> {
 }
 
 /// The schema of a message's frame.
-fn frame(message: &Message<'_>, payload: Option<&Value>) -> Value {
+fn frame(message: &Draft<'_>, payload: Option<&Value>) -> Value {
     let mut properties = Map::new();
     let kind = json!({ "type": "string", "const": message.name, "description": "Names the operation." });
     properties.insert("type".into(), kind);
@@ -515,12 +363,14 @@ fn group(name: &str) -> String {
     name.split('.').next().unwrap_or(name).to_owned()
 }
 
-/// `bars.subscribe` as a type is called: `BarsSubscribe`.
-fn pascal_case(name: &str) -> String {
-    name.split(['.', '_', '-'])
-        .map(|word| {
-            let mut letters = word.chars();
-            letters.next().map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + letters.as_str())
-        })
-        .collect()
+/// What an `id` may be: protocol, section 1, rule 3.
+fn request_id() -> Value {
+    const EXACT: i64 = (1 << 53) - 1;
+    json!({
+        "description": "The client's own id of a request, at most 64 bytes or an exact integer; echoed in the one answer.",
+        "type": ["string", "integer"],
+        "maxLength": 64,
+        "minimum": -EXACT,
+        "maximum": EXACT,
+    })
 }

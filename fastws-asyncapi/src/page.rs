@@ -1,13 +1,15 @@
 //! The docs page and the documents, served.
 
+use std::sync::{Arc, OnceLock};
+
 use axum::Router;
 use axum::extract::Path;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use fastws_core::FastWs;
 
-use crate::AsyncApi;
+use crate::{AsyncApi, Version, client};
 
 /// Everything from this server, nothing inline, nothing evaluated.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
@@ -31,16 +33,24 @@ const ASSETS: &[(&str, &str)] = &[
 const TEMPLATE: &str = include_str!("../assets/page.html");
 
 impl AsyncApi {
-    /// Routes for an axum application: the page at `path`, the 2.4.0 document at `path.json` and `path.yaml`.
+    /// Routes for an axum application, below `path`:
     ///
-    /// The page works without any other server, under a strict content security policy.
+    /// | address | is |
+    /// |---|---|
+    /// | `path` | the docs page, which works without any other server, under a strict content security policy |
+    /// | `path.json`, `path.yaml` | the AsyncAPI 2.4.0 document |
+    /// | `path/3.0.0.json`, `path/3.1.0.yaml`, … | the document in each [`Version`] |
+    /// | `path/client.ts`, `path/useTopic.ts`, `path/client.py` | typed clients, written from the document |
+    ///
+    /// Documents and clients are made at the first request, have an `ETag`, and are answered with 304 to readers who
+    /// have them.
     pub fn routes<S: Clone + Send + Sync + 'static>(&self, path: &str, ws: &FastWs) -> Router<S> {
         let path = path.trim_end_matches('/');
         let mut router = Router::new();
         if self.has_documents {
-            router = router
-                .route(&format!("{path}.json"), get(file("application/json", self.json(ws))))
-                .route(&format!("{path}.yaml"), get(file("application/yaml", self.yaml(ws))));
+            for (path, file) in self.files(path, ws) {
+                router = router.route(&path, file.route());
+            }
         }
         if self.has_page {
             let here = path.rsplit('/').next().unwrap_or_default().to_owned();
@@ -53,7 +63,36 @@ impl AsyncApi {
         }
         router
     }
+
+    /// Everything that is made of the operations, with its address.
+    fn files(&self, path: &str, ws: &FastWs) -> Vec<(String, File)> {
+        let file = |kind, write: Write, docs: Self| {
+            let ws = ws.clone();
+            File::new(kind, self.cors.clone(), move || write(&docs, &ws))
+        };
+        let mut files = Vec::new();
+        let addresses = Version::ALL.map(|version| (version, format!("{path}/{version}")));
+        for (version, address) in addresses.into_iter().chain([(Version::default(), path.to_owned())]) {
+            let docs = self.clone().asyncapi(version);
+            files.push((format!("{address}.json"), file("application/json", Self::json, docs.clone())));
+            files.push((format!("{address}.yaml"), file("application/yaml", Self::yaml, docs)));
+        }
+        let clients: [(_, _, Write); 3] = [
+            ("client.ts", TYPESCRIPT, |docs, ws| client::typescript(&docs.contract(ws))),
+            ("useTopic.ts", TYPESCRIPT, |docs, ws| client::react(&docs.contract(ws))),
+            ("client.py", "text/x-python; charset=utf-8", |docs, ws| client::python(&docs.contract(ws))),
+        ];
+        let clients = clients.map(|(name, kind, write)| (format!("{path}/{name}"), file(kind, write, self.clone())));
+        files.extend(clients);
+        files
+    }
 }
+
+/// How a file is made.
+type Write = fn(&AsyncApi, &FastWs) -> String;
+
+/// There is no registered type for TypeScript, and `.ts` means a video to many.
+const TYPESCRIPT: &str = "text/plain; charset=utf-8";
 
 /// The page, with addresses relative to itself, so that it works behind any prefix.
 fn page(title: &str, here: &str) -> String {
@@ -100,21 +139,80 @@ async fn asset(Path(name): Path<String>) -> Response {
     (headers, *content).into_response()
 }
 
-/// Answers with a document, or 304 when the reader has it already.
-fn file(
+/// This is a file that is made at the first request for it.
+struct File {
     kind: &'static str,
-    content: String,
-) -> impl Fn(HeaderMap) -> std::future::Ready<Response> + Clone + Send + Sync + 'static {
-    let tag = format!("\"{:016x}\"", fingerprint(&content));
-    move |request: HeaderMap| {
-        let known = request.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
-        let headers = [(header::CONTENT_TYPE, kind), (header::ETAG, tag.as_str()), (header::CACHE_CONTROL, "no-cache")];
-        std::future::ready(if known {
+    cors: Option<String>,
+    made: OnceLock<(String, String)>,
+    make: Box<dyn Fn() -> String + Send + Sync>,
+}
+
+impl File {
+    fn new(kind: &'static str, cors: Option<String>, make: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        Self { kind, cors, made: OnceLock::new(), make: Box::new(make) }
+    }
+
+    fn route<S: Clone + Send + Sync + 'static>(self) -> MethodRouter<S> {
+        let file = Arc::new(self);
+        let preflight = Arc::clone(&file);
+        let route = get(move |request: HeaderMap| std::future::ready(file.answer(&request)));
+        if preflight.cors.is_none() {
+            return route;
+        }
+        route.options(move || std::future::ready(preflight.preflight()))
+    }
+
+    /// The file, or 304 when the reader has it already.
+    fn answer(&self, request: &HeaderMap) -> Response {
+        let (content, tag) = self.made.get_or_init(|| {
+            let content = (self.make)();
+            let tag = format!("\"{:016x}\"", fingerprint(&content));
+            (content, tag)
+        });
+        let headers = [
+            (header::CONTENT_TYPE, self.kind),
+            (header::ETAG, tag),
+            (header::CACHE_CONTROL, "no-cache"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ];
+        let mut response = if knows(request, tag) {
             (StatusCode::NOT_MODIFIED, headers).into_response()
         } else {
             (headers, content.clone()).into_response()
-        })
+        };
+        self.share(&mut response);
+        response
     }
+
+    /// What a browser asks before it sends `If-None-Match` to another origin.
+    fn preflight(&self) -> Response {
+        let headers = [
+            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD"),
+            (header::ACCESS_CONTROL_ALLOW_HEADERS, "if-none-match"),
+            (header::ACCESS_CONTROL_MAX_AGE, "86400"),
+        ];
+        let mut response = (StatusCode::NO_CONTENT, headers).into_response();
+        self.share(&mut response);
+        response
+    }
+
+    /// Lets pages of the chosen origin read the answer.
+    fn share(&self, response: &mut Response) {
+        let Some(origin) = self.cors.as_deref().and_then(|origin| HeaderValue::from_str(origin).ok()) else { return };
+        let headers = response.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("etag"));
+        headers.append(header::VARY, HeaderValue::from_static("origin"));
+    }
+}
+
+/// Whether the reader has this version, by RFC 9110, section 13.1.2: a list of tags, weak ones included, or `*`.
+fn knows(request: &HeaderMap, tag: &str) -> bool {
+    let known = request.get_all(header::IF_NONE_MATCH).iter().filter_map(|known| known.to_str().ok());
+    known
+        .flat_map(|known| known.split(','))
+        .map(str::trim)
+        .any(|known| known == "*" || known.trim_start_matches("W/") == tag)
 }
 
 /// FNV-1a, 64 bits (<http://www.isthe.com/chongo/tech/comp/fnv/>): the same on every build.

@@ -37,8 +37,22 @@ impl Schemas {
 /// # Errors
 /// When `schema` is no schema.
 pub fn validator(schema: &Value, components: &Map<String, Value>) -> Result<jsonschema::Validator, String> {
-    let document = json!({ "allOf": [schema], "components": { "schemas": components } });
+    let document = json!({ "allOf": [schema], "components": { "schemas": reached(schema, components) } });
     jsonschema::draft7::new(&document).map_err(|error| error.to_string())
+}
+
+/// The components that a schema refers to, and those that they refer to: compiling all of them for each schema would
+/// take long.
+fn reached(schema: &Value, components: &Map<String, Value>) -> Map<String, Value> {
+    let mut reached = Map::new();
+    let mut open: Vec<&str> = references(schema).collect();
+    while let Some(name) = open.pop() {
+        if let Some(component) = components.get(name).filter(|_| !reached.contains_key(name)) {
+            reached.insert(name.to_owned(), component.clone());
+            open.extend(references(component));
+        }
+    }
+    reached
 }
 
 /// This gathers types, those that clients write (inbound) and those that the server writes (outbound), and then names

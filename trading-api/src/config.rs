@@ -39,9 +39,9 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", env = "TRADING_API_CONFIG")]
     pub config: Option<PathBuf>,
 
-    /// Print the AsyncAPI document and exit
-    #[arg(long)]
-    pub print_asyncapi: bool,
+    /// Print the AsyncAPI document, of version 2.4.0, 3.0.0 or 3.1.0, and exit
+    #[arg(long, value_name = "VERSION", num_args = 0..=1, default_missing_value = "2.4.0")]
+    pub print_asyncapi: Option<fastws::Version>,
 }
 
 const AFTER_HELP: &str = "\

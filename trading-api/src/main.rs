@@ -31,8 +31,8 @@ async fn run(arguments: Arguments) -> Result<(), AnyError> {
     let print_asyncapi = arguments.print_asyncapi;
     let config = arguments.resolve()?;
     let market = Market::default();
-    if print_asyncapi {
-        let document = trading_api::docs(config.listen).json(&trading_api::service(&market)?);
+    if let Some(version) = print_asyncapi {
+        let document = trading_api::docs(config.listen).asyncapi(version).json(&trading_api::service(&market)?);
         return Ok(std::io::stdout().write_all(document.as_bytes())?);
     }
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,trading_api=info"));
