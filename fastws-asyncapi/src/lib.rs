@@ -9,6 +9,7 @@ mod document;
 mod example;
 mod framework;
 mod info;
+mod lint;
 mod messages;
 mod page;
 mod shape;
@@ -17,3 +18,4 @@ mod v3;
 
 pub use contract::{Contract, ContractError, Event, Message, Request, TopicUse, TopicUseRole};
 pub use document::{AsyncApi, Security, Version};
+pub use lint::{Finding, Severity, lint};
