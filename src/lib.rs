@@ -60,6 +60,12 @@ pub use fastws_core::{
     Failure, FastWs, FromMessage, FromTopic, Heartbeat, HttpLimits, Hub, Inbound, IntoNothing, IntoReply, Limits,
     Message, Needs, Operation, OperationRouter, Outbound, Params, Payload, Phase, Published, Reply, Result, Schemas,
     Serve, Start, State, SubscribeRequest, Template, Timeouts, Topic, TopicDeclared, TopicInfo, TopicPart, TopicRole,
-    TopicSpelling, Updates, Wanted, axum, serve, testing, websocket,
+    TopicSpelling, Updates, Wanted, axum, serve, websocket,
 };
 pub use fastws_macros::{payload, recv, send, topic};
+
+/// For tests of services: a client in memory, and a check that the documents are true.
+pub mod testing {
+    pub use fastws_asyncapi::{assert_documented, assert_documented_except};
+    pub use fastws_core::testing::*;
+}

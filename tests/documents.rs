@@ -49,3 +49,8 @@ fn topics_keep_their_text_under_a_prefix() {
     let update = &document["components"]["messages"]["v1.balance.update"]["examples"][0]["payload"];
     assert_eq!(update["topic"], "balance:7");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_document_is_true() {
+    fastws::testing::assert_documented(&service()).await;
+}

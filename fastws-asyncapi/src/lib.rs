@@ -11,11 +11,15 @@ mod framework;
 mod info;
 mod lint;
 mod messages;
+mod mutation;
 mod page;
 mod shape;
+mod truth;
 mod v2;
 mod v3;
 
 pub use contract::{Contract, ContractError, Event, Message, Request, TopicUse, TopicUseRole};
 pub use document::{AsyncApi, Security, Version};
 pub use lint::{Finding, Severity, lint};
+pub use mutation::mutations;
+pub use truth::{assert_documented, assert_documented_except};

@@ -206,16 +206,19 @@ fn drop_unenforced(schema: &mut Value) {
     });
 }
 
-/// schemars bounds 8 and 16 bit integers and leaves those of 32 bits to their format, which nobody asserts. Bounds of 64
-/// bits stay out: JavaScript's numbers cannot say them.
+/// schemars bounds 8 and 16 bit integers and leaves the others to their format, which nobody asserts.
 fn bound_integer(object: &mut Map<String, Value>) {
-    let bounds = match object.get("format").and_then(Value::as_str) {
-        Some("int32") => [("minimum", i64::from(i32::MIN)), ("maximum", i64::from(i32::MAX))],
-        Some("uint32") => [("minimum", 0), ("maximum", i64::from(u32::MAX))],
+    let bounds: [(_, Value); 2] = match object.get("format").and_then(Value::as_str) {
+        Some("int32") => [("minimum", i32::MIN.into()), ("maximum", i32::MAX.into())],
+        Some("int64") => [("minimum", i64::MIN.into()), ("maximum", i64::MAX.into())],
+        Some("int") => [("minimum", isize::MIN.into()), ("maximum", isize::MAX.into())],
+        Some("uint32") => [("minimum", 0.into()), ("maximum", u32::MAX.into())],
+        Some("uint64") => [("minimum", 0.into()), ("maximum", u64::MAX.into())],
+        Some("uint") => [("minimum", 0.into()), ("maximum", usize::MAX.into())],
         _ => return,
     };
     for (keyword, bound) in bounds {
-        object.entry(keyword).or_insert_with(|| bound.into());
+        object.entry(keyword).or_insert(bound);
     }
 }
 
