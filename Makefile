@@ -6,8 +6,11 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 test: setup format lint check documentation conformance-quick
 
-# A browser, Node with the browser tests' packages, and Python with a WebSocket client.
-setup: .venv/installed tests/browser/node_modules/.package-lock.json
+# Folders with packages for Node: browser tests, and the official generators that take our documents.
+PACKAGES = tests/browser tests/generators
+
+# A browser, Node with the tests' packages, and Python with a WebSocket client.
+setup: .venv/installed $(PACKAGES:%=%/node_modules/.package-lock.json)
 	@command -v chromium >/dev/null || ($(SUDO) apt-get update && $(SUDO) apt-get install -y chromium)
 
 .venv/installed:
@@ -16,9 +19,9 @@ setup: .venv/installed tests/browser/node_modules/.package-lock.json
 	.venv/bin/pip install --quiet websockets==15.0.1
 	@touch $@
 
-tests/browser/node_modules/.package-lock.json: tests/browser/package-lock.json
+%/node_modules/.package-lock.json: %/package-lock.json
 	@command -v npm >/dev/null || ($(SUDO) apt-get update && $(SUDO) apt-get install -y nodejs npm)
-	cd tests/browser && npm ci --no-audit --no-fund
+	cd $* && npm ci --no-audit --no-fund
 	@touch $@
 
 format:

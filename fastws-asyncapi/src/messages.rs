@@ -165,7 +165,7 @@ impl<'a> Messages<'a> {
     /// Writes a message with the schema of its frame and its examples.
     pub(crate) fn message(&mut self, mut message: Draft<'_>, is_valid: &dyn Fn(&Value) -> bool) {
         let pascal = pascal_case(message.name);
-        let payload = message.payload.take().map(|payload| self.lift(&pascal, payload));
+        let payload = message.payload.take().map(|payload| self.lift(message.name, &pascal, payload));
         let frame = frame(&message, payload.as_ref());
         let frame_name = self.free_name(&format!("{pascal}Message"));
         let schema = self.named(&frame_name, frame);
@@ -260,10 +260,15 @@ impl<'a> Messages<'a> {
     }
 
     /// An object or an enum without a name gets one, so that generated code does not have to invent it.
-    fn lift(&mut self, pascal: &str, schema: Value) -> Value {
+    fn lift(&mut self, of: &str, pascal: &str, mut schema: Value) -> Value {
         let is_object = schema.get("type").is_some_and(|kind| kind == "object") || schema.get("enum").is_some();
         if !is_object {
             return schema;
+        }
+        if let Value::Object(schema) = &mut schema
+            && !schema.contains_key("description")
+        {
+            schema.shift_insert(0, "description".into(), format!("Payload of `{of}`.").into());
         }
         let name = self.free_name(&format!("{pascal}Payload"));
         self.named(&name, schema)

@@ -27,6 +27,7 @@ struct Lifting<'a> {
 /// Lifts what stands within a schema of this name.
 fn within(schema: &mut Value, name: &str, lifting: &mut Lifting<'_>) {
     let Value::Object(schema) = schema else { return };
+    title_wrapper(schema);
     for (key, inner) in schema.iter_mut() {
         match (key.as_str(), inner) {
             ("properties" | "patternProperties", Value::Object(properties)) => {
@@ -51,6 +52,19 @@ fn within(schema: &mut Value, name: &str, lifting: &mut Lifting<'_>) {
             ("allOf", Value::Array(parts)) => parts.iter_mut().for_each(|part| within(part, name, lifting)),
             _ => {}
         }
+    }
+}
+
+/// A reference with a description of its own is an `allOf` around the reference, which code generators take for a type
+/// without a name: it has the name of what it wraps.
+fn title_wrapper(schema: &mut Map<String, Value>) {
+    if schema.contains_key("title") {
+        return;
+    }
+    let Some([only]) = schema.get("allOf").and_then(Value::as_array).map(Vec::as_slice) else { return };
+    let wrapped = only.get("$ref").and_then(Value::as_str).and_then(|reference| reference.strip_prefix(COMPONENTS));
+    if let Some(name) = wrapped.map(str::to_owned) {
+        schema.shift_insert(0, "title".into(), name.into());
     }
 }
 

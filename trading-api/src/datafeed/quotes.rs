@@ -10,6 +10,10 @@ use crate::market::{self, Instrument, Market};
 #[payload]
 #[schemars(example = serde_json::json!({ "symbols": ["AAPL", "MSFT"] }))]
 #[schemars(example = serde_json::json!({ "symbol": "BTCUSD" }))]
+#[schemars(extend("anyOf" = [
+    { "title": "QuotesOfSeveral", "required": ["symbols"], "properties": { "symbols": { "type": "array" } } },
+    { "title": "QuotesOfOne", "required": ["symbol"], "properties": { "symbol": { "type": "string" } } },
+]))]
 pub struct QuotesSubscription {
     /// The instruments' symbols.
     #[serde(default)]

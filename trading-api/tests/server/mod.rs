@@ -55,15 +55,28 @@ impl Server {
 
     /// A request over HTTP: its status and its body.
     pub async fn get(&self, path: &str) -> (u16, String) {
+        let (head, body) = self.get_with_head(path).await;
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        (status, body)
+    }
+
+    /// A request over HTTP: the status line with the headers, and the body.
+    pub async fn get_with_head(&self, path: &str) -> (String, String) {
+        self.ask("GET", path, &[]).await
+    }
+
+    /// A request over HTTP with a method and headers.
+    pub async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> (String, String) {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let mut stream = TcpStream::connect(self.address).await.expect("a connection");
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.address);
+        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{headers}\r\n", self.address);
         stream.write_all(request.as_bytes()).await.expect("the request is sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.expect("an answer");
         let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-        (status, body.to_owned())
+        (head.to_owned(), body.to_owned())
     }
 
     /// A request over HTTP that is answered with JSON.
