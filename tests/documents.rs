@@ -4,28 +4,84 @@ mod orders;
 
 use std::path::Path;
 
+use fastws::axum::body::Body;
+use fastws::axum::http::Request;
+use fastws::{AsyncApi, ErrorPolicy, FastWs, OperationRouter, Payload, Security, Version, lint, payload, send};
 use orders::{docs, service};
 use serde_json::json;
+use tower::ServiceExt;
 
-/// Review the file as a page of the manual; `UPDATE_GOLDEN=1 cargo test` writes it anew.
+/// Review the files as pages of the manual; `UPDATE_GOLDEN=1 cargo test` writes them anew.
 #[test]
-fn the_document_is_the_reviewed_one() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/orders-2.4.0.yaml");
-    let document = docs().yaml(&service());
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(&path, &document).expect("written");
+fn the_documents_are_the_reviewed_ones() {
+    for version in [Version::V2_4_0, Version::V3_1_0] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/orders-{version}.yaml"));
+        let document = docs().asyncapi(version).yaml(&service());
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&path, &document).expect("written");
+        }
+        let reviewed = std::fs::read_to_string(&path).expect("the reviewed document");
+        assert!(document == reviewed, "{} is not what the service says today", path.display());
     }
-    let reviewed = std::fs::read_to_string(&path).expect("the reviewed document");
-    assert_eq!(document, reviewed, "see {}", path.display());
 }
 
 #[test]
-fn two_builds_give_the_same_document() {
-    assert_eq!(docs().json(&service()), docs().json(&service()));
+fn point_07_routers_in_another_order_give_the_same_document() {
+    let one = FastWs::builder().include(OperationRouter::new().add::<ask>().add::<tell>()).build().expect("a service");
+    let two = FastWs::builder().include(OperationRouter::new().add::<tell>().add::<ask>()).build().expect("a service");
+    assert_eq!(docs().json(&one), docs().json(&two));
+    assert_eq!(docs().json(&one), docs().json(&one));
 }
 
 #[test]
-fn a_document_tells_what_is_deprecated_optional_and_without_payload() {
+fn point_08_prefixes_are_part_of_every_name_and_routes_of_the_address() {
+    let document = docs().asyncapi(Version::V3_0_0).document(&service());
+    assert_eq!(document["channels"]["ws"]["address"], "/v1/ws");
+    assert!(document["operations"]["v1OrdersPlace"].is_object());
+}
+
+/// What is asked.
+#[payload]
+struct Question {
+    /// The words.
+    text: String,
+    /// How loud; aloud by default.
+    #[serde(default)]
+    volume: u8,
+}
+
+/// Asks.
+#[send("ask", reply = "asked")]
+async fn ask(Payload(question): Payload<Question>) -> Question {
+    question
+}
+
+/// Tells.
+#[send("tell")]
+async fn tell(Payload(_): Payload<Question>) {}
+
+#[test]
+fn point_16_a_type_that_is_read_otherwise_than_written_is_two() {
+    let ws = FastWs::builder().include(OperationRouter::new().add::<ask>()).build().expect("a service");
+    let document = docs().document(&ws);
+    let required = |name: &str| document["components"]["schemas"][name]["required"].clone();
+    assert_eq!(required("QuestionInput"), json!(["text"]));
+    assert_eq!(required("Question"), json!(["text", "volume"]));
+}
+
+#[test]
+fn point_19_a_request_without_reply_is_answered_by_an_error_at_most() {
+    let ws = FastWs::builder().include(OperationRouter::new().add::<tell>()).build().expect("a service");
+    assert!(docs().document(&ws)["components"]["messages"]["tell"].get("x-response").is_none());
+    let document = docs().asyncapi(Version::V3_0_0).document(&ws);
+    assert_eq!(
+        document["operations"]["tell"]["reply"]["messages"],
+        json!([{ "$ref": "#/channels/ws/messages/error" }])
+    );
+}
+
+#[test]
+fn point_24_a_document_tells_what_is_deprecated_optional_and_without_payload() {
     let document = docs().document(&service());
     let message = &document["components"]["messages"]["v1.orders.cancel_all"];
     assert_eq!(message["x-deprecated"], true);
@@ -38,6 +94,92 @@ fn a_document_tells_what_is_deprecated_optional_and_without_payload() {
     assert_eq!(document["tags"][0], json!({ "name": "orders", "description": "Buying and selling." }));
     assert!(!document["tags"].to_string().contains("unused"));
     assert_eq!(document["channels"]["/v1/ws"]["x-heartbeat-interval-seconds"], 12.5);
+}
+
+#[test]
+fn a_service_says_only_what_it_does() {
+    let ws = FastWs::builder().include(OperationRouter::new().add::<ask>()).error_policy(ErrorPolicy::Reply).build();
+    let document = docs().document(&ws.expect("a service"));
+    let channel = &document["channels"]["/v1/ws"];
+    assert!(channel.get("x-heartbeat-interval-seconds").is_none());
+    let codes = channel["x-close-codes"].as_object().expect("codes");
+    assert!(["1003", "4103", "4104"].iter().all(|code| !codes.contains_key(*code)), "{codes:?}");
+    let messages = document["components"]["messages"].as_object().expect("messages");
+    assert!(!messages.contains_key("draining") && !messages.contains_key("unsubscribed"));
+}
+
+/// A type of the application that is called like one of the framework.
+#[payload]
+struct ErrorCode {
+    /// The code.
+    code: u16,
+}
+
+/// Explains a code.
+#[send("explain", reply = "explained")]
+async fn explain(Payload(code): Payload<ErrorCode>) -> ErrorCode {
+    code
+}
+
+#[test]
+fn a_type_that_is_called_like_one_of_the_framework_keeps_its_name() {
+    let ws = FastWs::builder().include(OperationRouter::new().add::<explain>()).build().expect("a service");
+    for version in Version::ALL {
+        let document = docs().asyncapi(version).document(&ws);
+        assert!(document["components"]["schemas"]["ErrorCode"]["properties"]["code"].is_object(), "{version}");
+        assert_eq!(document["components"]["schemas"]["ErrorCode2"]["enum"][0], "malformed_message");
+        assert_eq!(lint(&document), []);
+    }
+}
+
+#[test]
+fn security_is_documented_where_somebody_says_that_it_is_checked() {
+    let docs = docs()
+        .security(Security::Bearer { format: "JWT".into() })
+        .security(Security::QueryToken { name: "token".into() });
+    for version in Version::ALL {
+        let document = docs.clone().asyncapi(version).document(&service());
+        assert_eq!(lint(&document), [], "{version}");
+        assert_eq!(document["components"]["securitySchemes"]["queryToken"]["in"], "query");
+        let channel =
+            document["channels"].as_object().and_then(|channels| channels.values().next()).expect("a channel");
+        assert!(channel["bindings"]["ws"]["query"]["properties"]["token"].is_object());
+        assert!(channel["bindings"]["ws"]["headers"]["properties"]["Authorization"].is_object());
+        let security = &document["servers"]["local"]["security"];
+        let first = if version == Version::V2_4_0 {
+            json!({ "bearerAuth": [] })
+        } else {
+            json!({ "$ref": "#/components/securitySchemes/bearerAuth" })
+        };
+        assert_eq!((&security[0], security.as_array().map(Vec::len)), (&first, Some(2)), "{version}");
+    }
+}
+
+#[tokio::test]
+async fn point_36_pages_of_other_origins_read_documents_where_they_may() {
+    let ask = |docs: AsyncApi, method: &str, path: &str| {
+        let request = Request::builder().method(method).uri(path).header("origin", "https://docs.example.com");
+        let request = request.body(Body::empty()).expect("a request");
+        let router: fastws::axum::Router = docs.routes("/docs", &service());
+        async move { router.oneshot(request).await.expect("an answer") }
+    };
+    let closed = ask(docs(), "GET", "/docs.json").await;
+    assert!(closed.headers().get("access-control-allow-origin").is_none());
+    assert_eq!(ask(docs(), "OPTIONS", "/docs.json").await.status(), 405);
+
+    let open = || docs().cors("https://docs.example.com");
+    for path in ["/docs.json", "/docs/3.1.0.yaml", "/docs/client.ts", "/docs/client.py"] {
+        let answer = ask(open(), "GET", path).await;
+        assert_eq!(answer.status(), 200, "{path}");
+        assert_eq!(answer.headers()["access-control-allow-origin"], "https://docs.example.com");
+        assert_eq!(
+            (&answer.headers()["access-control-expose-headers"], &answer.headers()["vary"]),
+            (&"etag".parse().expect("a value"), &"origin".parse().expect("a value"))
+        );
+        let before = ask(open(), "OPTIONS", path).await;
+        assert_eq!(before.status(), 204);
+        assert_eq!(before.headers()["access-control-allow-headers"], "if-none-match");
+    }
 }
 
 #[test]
