@@ -2,7 +2,7 @@
 
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: test setup format lint check documentation bench bench-quick bench-slow bench-setup bench-check conformance-quick conformance fuzz
+.PHONY: test setup format lint check documentation bench bench-quick bench-slow bench-documents bench-setup bench-check conformance-quick conformance fuzz
 
 test: setup format lint check documentation conformance-quick
 
@@ -52,6 +52,10 @@ bench-slow: bench-setup
 BENCH = "$${CARGO_TARGET_DIR:-target}/measured/fastws-bench"
 BUILD_BENCH = cargo build --profile measured --package fastws-bench
 PEERS = axum fastwebsockets socketioxide yawc
+
+# How long documents and clients of a service with 500 operations take.
+bench-documents:
+	cargo run --profile measured --package fastws-bench -- documents
 
 # Whatever of the peers cannot be had is absent from the comparison, and named there.
 bench-setup: bench/peers/.venv/installed bench/peers/node/node_modules/.package-lock.json

@@ -52,7 +52,7 @@
 //! A client's mistakes are answered with an [`Error`]; the programmer's keep the service from starting, with a
 //! [`BuildError`] that lists all of them. [`testing::TestClient`] speaks to a service in memory.
 
-pub use fastws_asyncapi::{AsyncApi, Finding, Security, Severity, Version, lint};
+pub use fastws_asyncapi::{AsyncApi, Contract, Finding, Security, Severity, Version, client, lint};
 #[doc(hidden)]
 pub use fastws_core::private;
 pub use fastws_core::{

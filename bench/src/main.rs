@@ -2,6 +2,7 @@
 
 mod compare;
 mod dialect;
+mod documents;
 mod load;
 mod measure;
 mod plot;
@@ -46,6 +47,8 @@ enum Command {
     Report,
     /// Shows what clients that never read do to the others.
     Slow(slow::Arguments),
+    /// Shows how long documents and clients of 500 operations take.
+    Documents,
 }
 
 fn main() -> Result<()> {
@@ -69,6 +72,7 @@ fn main() -> Result<()> {
         }
         Command::Report => publish(&serde_json::from_str(&fs::read_to_string(recorded()?)?)?),
         Command::Slow(arguments) => slow::run(&arguments),
+        Command::Documents => documents::run(),
     }
 }
 

@@ -58,15 +58,18 @@ pub(crate) fn security_schemes(api: &AsyncApi) -> Vec<(&'static str, Value)> {
     api.security.iter().map(scheme).collect()
 }
 
-pub(crate) fn components(api: &AsyncApi, messages: Value, schemas: Map<String, Value>) -> Value {
-    let mut components = json!({
-        "messages": messages,
-        "schemas": schemas,
-        "correlationIds": { "requestId": {
-            "description": "The id that the client chose, echoed in the answer.",
-            "location": "$message.payload#/id",
-        } },
-    });
+/// `json!` would copy what it is given; what is large is moved.
+pub(crate) fn components(
+    api: &AsyncApi,
+    messages: impl IntoIterator<Item = (String, Value)>,
+    schemas: Map<String, Value>,
+) -> Value {
+    let mut components = json!({ "messages": null, "schemas": null, "correlationIds": { "requestId": {
+        "description": "The id that the client chose, echoed in the answer.",
+        "location": "$message.payload#/id",
+    } } });
+    components["messages"] = messages.into_iter().collect::<Map<_, _>>().into();
+    components["schemas"] = schemas.into();
     let schemes: Map<_, _> =
         security_schemes(api).into_iter().map(|(name, scheme)| (name.to_owned(), scheme)).collect();
     if !schemes.is_empty() {

@@ -1,8 +1,9 @@
 //! The messages of a document: each operation's frame with its schema and its examples.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use fastws_core::{Direction, FastWs, Operation, TopicPart};
+use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 
 use crate::example::examples;
@@ -25,6 +26,8 @@ pub(crate) struct Messages<'a> {
     pub(crate) tags: BTreeSet<String>,
     /// The `id` of requests and answers.
     id: Value,
+    /// By reference.
+    validators: HashMap<String, Option<Validator>>,
 }
 
 /// This is a message in the making.
@@ -77,6 +80,7 @@ impl<'a> Messages<'a> {
             from_server: Vec::new(),
             tags: BTreeSet::new(),
             id: Value::Null,
+            validators: HashMap::new(),
         };
         messages.id = messages.framework_schema("RequestId", request_id());
         for operation in ws.operations() {
@@ -169,7 +173,7 @@ impl<'a> Messages<'a> {
         let frame = frame(&message, payload.as_ref());
         let frame_name = self.free_name(&format!("{pascal}Message"));
         let schema = self.named(&frame_name, frame);
-        let examples = self.examples(&message, payload.as_ref(), &schema, is_valid);
+        let examples = self.examples(&message, payload.as_ref(), is_valid);
 
         let mut written = json!({
             "messageId": message.name,
@@ -199,12 +203,11 @@ impl<'a> Messages<'a> {
         self.messages.insert(message.name.to_owned(), written);
     }
 
-    /// Frames that show the message. One that its own schema or the server would refuse is left out, and logged.
+    /// Frames that show the message. One whose payload its own schema or the server would refuse is left out, and logged.
     fn examples(
-        &self,
+        &mut self,
         message: &Draft<'_>,
         payload: Option<&Value>,
-        schema: &Value,
         is_valid: &dyn Fn(&Value) -> bool,
     ) -> Vec<Value> {
         let payloads = match (&message.example, payload) {
@@ -213,33 +216,41 @@ impl<'a> Messages<'a> {
             (None, None) => vec![None],
         };
         let mut written = Vec::new();
-        for (number, payload) in payloads.into_iter().enumerate() {
+        for (number, example) in payloads.into_iter().enumerate() {
             let mut frame = Map::new();
             frame.insert("type".into(), message.name.into());
             for member in &message.members {
                 frame.extend(member.example.clone().map(|example| (member.name.to_owned(), example)));
             }
-            let takes_it = payload.as_ref().is_none_or(is_valid);
-            frame.extend(payload.map(|payload| ("payload".to_owned(), payload)));
-            let frame = Value::Object(frame);
-            if !takes_it || !self.accepts(schema, &frame) {
+            let mut is_true =
+                |example: &Value| payload.is_some_and(|payload| self.accepts(payload, example)) && is_valid(example);
+            if !example.as_ref().is_none_or(&mut is_true) {
                 tracing::warn!(
                     message = message.name,
                     "no example could be made of the schema; give one with `example = …`"
                 );
                 continue;
             }
+            frame.extend(example.map(|example| ("payload".to_owned(), example)));
             let (name, summary) = match number {
                 0 => ("example".to_owned(), "Example"),
                 _ => (format!("example-{}", number + 1), "Another example"),
             };
-            written.push(json!({ "name": name, "summary": summary, "payload": frame }));
+            let mut shown = json!({ "name": name, "summary": summary });
+            shown["payload"] = frame.into();
+            written.push(shown);
         }
         written
     }
 
-    fn accepts(&self, schema: &Value, frame: &Value) -> bool {
-        fastws_core::validator(schema, &self.schemas).is_ok_and(|validator| validator.is_valid(frame))
+    /// Whether a value is of a payload's schema. Compiling one takes longer than all else, so it is done once for a type.
+    fn accepts(&mut self, payload: &Value, value: &Value) -> bool {
+        let compile = || fastws_core::validator(payload, &self.schemas).ok();
+        let validator = match payload.get("$ref").and_then(Value::as_str) {
+            Some(reference) => self.validators.entry(reference.to_owned()).or_insert_with(compile),
+            None => &mut compile(),
+        };
+        validator.as_ref().is_some_and(|validator| validator.is_valid(value))
     }
 
     /// Adds a schema of the framework's own, beside an application's type that is called the same.
@@ -355,8 +366,8 @@ fn frame(message: &Draft<'_>, payload: Option<&Value>) -> Value {
         "description": format!("Frame of `{}`.", message.name),
         "type": "object",
         "required": required,
-        "properties": properties,
     });
+    frame["properties"] = properties.into();
     if message.is_deprecated {
         frame["deprecated"] = true.into();
     }

@@ -22,14 +22,16 @@ pub(crate) fn document(api: &AsyncApi, ws: &FastWs) -> Value {
         "publish": {
             "operationId": "clientMessages",
             "summary": "Messages that a client may send to the server.",
-            "message": { "oneOf": references(&from_client) },
+            "message": { "oneOf": null },
         },
         "subscribe": {
             "operationId": "serverMessages",
             "summary": "Messages that the server sends to a client.",
-            "message": { "oneOf": references(&from_server) },
+            "message": { "oneOf": null },
         },
     });
+    channel["publish"]["message"]["oneOf"] = references(&from_client).into();
+    channel["subscribe"]["message"]["oneOf"] = references(&from_server).into();
     for (key, rule) in info::rules(ws) {
         channel[key] = rule;
     }
@@ -48,8 +50,8 @@ pub(crate) fn document(api: &AsyncApi, ws: &FastWs) -> Value {
         document["servers"] = servers(api);
         channel["servers"] = api.servers.iter().map(|server| server.name.as_str()).collect();
     }
-    document["channels"] = json!({ api.channel.as_str(): channel });
-    document["components"] = info::components(api, json!(messages), schemas);
+    document["channels"] = Map::from_iter([(api.channel.clone(), channel)]).into();
+    document["components"] = info::components(api, messages, schemas);
     document
 }
 

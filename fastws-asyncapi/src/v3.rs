@@ -27,9 +27,10 @@ pub(crate) fn document(api: &AsyncApi, ws: &FastWs, version: &str) -> Value {
         "address": api.channel,
         "title": api.title,
         "summary": "The one WebSocket; every message is routed by its type.",
-        "messages": references,
+        "messages": null,
         "bindings": info::binding(api),
     });
+    channel["messages"] = references.into();
     if !api.servers.is_empty() {
         let servers = api.servers.iter().map(|server| json!({ "$ref": format!("#/servers/{}", server.name) }));
         channel["servers"] = servers.collect();
@@ -43,7 +44,7 @@ pub(crate) fn document(api: &AsyncApi, ws: &FastWs, version: &str) -> Value {
     if let Some(docs) = info::external_docs(api) {
         info["externalDocs"] = docs;
     }
-    let messages: Map<_, _> = messages.into_iter().map(|(name, message)| (name, native(message))).collect();
+    let messages = messages.into_iter().map(|(name, message)| (name, native(message)));
     let mut document = json!({
         "asyncapi": version,
         "id": api.id,
@@ -53,9 +54,9 @@ pub(crate) fn document(api: &AsyncApi, ws: &FastWs, version: &str) -> Value {
     if !api.servers.is_empty() {
         document["servers"] = servers(api);
     }
-    document["channels"] = json!({ "ws": channel });
+    document["channels"] = Map::from_iter([("ws".to_owned(), channel)]).into();
     document["operations"] = operations.into();
-    document["components"] = info::components(api, messages.into(), schemas);
+    document["components"] = info::components(api, messages, schemas);
     document
 }
 

@@ -37,7 +37,8 @@ impl Schemas {
 /// # Errors
 /// When `schema` is no schema.
 pub fn validator(schema: &Value, components: &Map<String, Value>) -> Result<jsonschema::Validator, String> {
-    let document = json!({ "allOf": [schema], "components": { "schemas": reached(schema, components) } });
+    let mut document = json!({ "allOf": [schema], "components": { "schemas": null } });
+    document["components"]["schemas"] = reached(schema, components).into();
     jsonschema::draft7::new(&document).map_err(|error| error.to_string())
 }
 
