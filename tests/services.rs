@@ -73,6 +73,9 @@ mod refused {
         0
     }
 
+    #[send("follow", service = "refused", subscribes = "rooms", updates = ["newz"])]
+    pub(super) async fn follow() {}
+
     #[topic("rooms:{lobby}", service = "refused")]
     pub(super) async fn overlapping(Params(_): Params<Lobby>, _: Updates<String>) {}
 
@@ -218,6 +221,12 @@ fn topics_that_could_share_a_name_are_refused() {
     let text = complaint(OperationRouter::new().add::<rooms>().include(apart));
     assert!(text.contains("`rooms:{lobby}`") && text.contains("`rooms:{room}`"), "{text}");
     assert!(text.contains("could share one name"), "{text}");
+}
+
+#[test]
+fn updates_that_no_operation_brings_are_refused() {
+    let text = complaint(OperationRouter::new().add::<refused::follow>().add::<news>());
+    assert!(text.contains("`newz` is to bring updates, and no operation is called so"), "{text}");
 }
 
 #[test]

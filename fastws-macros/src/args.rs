@@ -22,6 +22,8 @@ pub(crate) struct Args {
     pub(crate) subscribes: Option<LitStr>,
     pub(crate) unsubscribes: Option<LitStr>,
     pub(crate) updates: Vec<LitStr>,
+    /// Whether updates were named at all, be it wrongly.
+    pub(crate) has_updates: bool,
     pub(crate) is_concurrent: bool,
     pub(crate) request: Option<Type>,
     pub(crate) shape: Option<Path>,
@@ -145,6 +147,7 @@ impl Args {
             };
         }
         self.has_reply |= word == "reply";
+        self.has_updates |= word == "updates";
         if !input.peek(Token![=]) {
             return Err(syn::Error::new(key.span(), format!("`{word}` has a value: write `{}`", sample(&word))));
         }

@@ -146,7 +146,7 @@ impl Operation {
             (Some(_), Some(both), _) => {
                 mistakes.at(both.span(), "one request either subscribes or unsubscribes: remove one");
             }
-            (Some(alone), None, None) => mistakes.at(
+            (Some(alone), None, None) if !self.args.has_updates => mistakes.at(
                 alone.span(),
                 "say which operations bring what it subscribes to: add `updates = [\"alerts.alert\"]`",
             ),
