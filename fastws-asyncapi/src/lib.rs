@@ -7,6 +7,7 @@ pub mod client;
 mod contract;
 mod document;
 mod example;
+mod file;
 mod framework;
 mod info;
 mod lint;

@@ -1,14 +1,12 @@
 //! The docs page and the documents, served.
 
-use std::sync::{Arc, OnceLock};
-
 use axum::Router;
-use axum::extract::Path;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get};
+use axum::routing::get;
 use fastws_core::FastWs;
 
+use crate::file::File;
 use crate::{AsyncApi, Version, client};
 
 /// Everything from this server, nothing inline, nothing evaluated.
@@ -42,8 +40,8 @@ impl AsyncApi {
     /// | `path/3.0.0.json`, `path/3.1.0.yaml`, … | the document in each [`Version`] |
     /// | `path/client.ts`, `path/useTopic.ts`, `path/client.py` | typed clients, written from the document |
     ///
-    /// Documents and clients are made at the first request, have an `ETag`, and are answered with 304 to readers who
-    /// have them.
+    /// Documents and clients are made at the first request, have an `ETag`, are answered with 304 to readers who have
+    /// them, and are compressed for those who take gzip.
     pub fn routes<S: Clone + Send + Sync + 'static>(&self, path: &str, ws: &FastWs) -> Router<S> {
         let path = path.trim_end_matches('/');
         let mut router = Router::new();
@@ -59,7 +57,7 @@ impl AsyncApi {
             router = router
                 .route(path, get(move || std::future::ready(html(page.clone()))))
                 .route(&format!("{path}/"), get(move || std::future::ready(moved(&back))))
-                .route(&format!("{path}/{{file}}"), get(asset));
+                .merge(assets(path));
         }
         router
     }
@@ -122,100 +120,13 @@ fn moved(to: &str) -> Response {
     (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, to)]).into_response()
 }
 
-async fn asset(Path(name): Path<String>) -> Response {
-    let Some((_, content)) = ASSETS.iter().find(|(known, _)| *known == name) else {
-        return (StatusCode::NOT_FOUND, "there is no such file\n").into_response();
-    };
-    let kind = match name.rsplit('.').next() {
-        Some("js") => "text/javascript; charset=utf-8",
-        Some("css") => "text/css; charset=utf-8",
-        _ => "image/svg+xml",
-    };
-    let headers = [
-        (header::CONTENT_TYPE, kind),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::CACHE_CONTROL, "no-cache"),
-    ];
-    (headers, *content).into_response()
-}
-
-/// This is a file that is made at the first request for it.
-struct File {
-    kind: &'static str,
-    cors: Option<String>,
-    made: OnceLock<(String, String)>,
-    make: Box<dyn Fn() -> String + Send + Sync>,
-}
-
-impl File {
-    fn new(kind: &'static str, cors: Option<String>, make: impl Fn() -> String + Send + Sync + 'static) -> Self {
-        Self { kind, cors, made: OnceLock::new(), make: Box::new(make) }
-    }
-
-    fn route<S: Clone + Send + Sync + 'static>(self) -> MethodRouter<S> {
-        let file = Arc::new(self);
-        let preflight = Arc::clone(&file);
-        let route = get(move |request: HeaderMap| std::future::ready(file.answer(&request)));
-        if preflight.cors.is_none() {
-            return route;
-        }
-        route.options(move || std::future::ready(preflight.preflight()))
-    }
-
-    /// The file, or 304 when the reader has it already.
-    fn answer(&self, request: &HeaderMap) -> Response {
-        let (content, tag) = self.made.get_or_init(|| {
-            let content = (self.make)();
-            let tag = format!("\"{:016x}\"", fingerprint(&content));
-            (content, tag)
-        });
-        let headers = [
-            (header::CONTENT_TYPE, self.kind),
-            (header::ETAG, tag),
-            (header::CACHE_CONTROL, "no-cache"),
-            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        ];
-        let mut response = if knows(request, tag) {
-            (StatusCode::NOT_MODIFIED, headers).into_response()
-        } else {
-            (headers, content.clone()).into_response()
+fn assets<S: Clone + Send + Sync + 'static>(path: &str) -> Router<S> {
+    ASSETS.iter().fold(Router::new(), |router, (name, content)| {
+        let kind = match name.rsplit('.').next() {
+            Some("js") => "text/javascript; charset=utf-8",
+            Some("css") => "text/css; charset=utf-8",
+            _ => "image/svg+xml",
         };
-        self.share(&mut response);
-        response
-    }
-
-    /// What a browser asks before it sends `If-None-Match` to another origin.
-    fn preflight(&self) -> Response {
-        let headers = [
-            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD"),
-            (header::ACCESS_CONTROL_ALLOW_HEADERS, "if-none-match"),
-            (header::ACCESS_CONTROL_MAX_AGE, "86400"),
-        ];
-        let mut response = (StatusCode::NO_CONTENT, headers).into_response();
-        self.share(&mut response);
-        response
-    }
-
-    /// Lets pages of the chosen origin read the answer.
-    fn share(&self, response: &mut Response) {
-        let Some(origin) = self.cors.as_deref().and_then(|origin| HeaderValue::from_str(origin).ok()) else { return };
-        let headers = response.headers_mut();
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("etag"));
-        headers.append(header::VARY, HeaderValue::from_static("origin"));
-    }
-}
-
-/// Whether the reader has this version, by RFC 9110, section 13.1.2: a list of tags, weak ones included, or `*`.
-fn knows(request: &HeaderMap, tag: &str) -> bool {
-    let known = request.get_all(header::IF_NONE_MATCH).iter().filter_map(|known| known.to_str().ok());
-    known
-        .flat_map(|known| known.split(','))
-        .map(str::trim)
-        .any(|known| known == "*" || known.trim_start_matches("W/") == tag)
-}
-
-/// FNV-1a, 64 bits (<http://www.isthe.com/chongo/tech/comp/fnv/>): the same on every build.
-fn fingerprint(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+        router.route(&format!("{path}/{name}"), File::new(kind, None, || (*content).to_owned()).route())
+    })
 }
