@@ -356,12 +356,10 @@ impl<'a> Reader<'a> {
         let frame = value.get("payload").cloned().unwrap_or(Value::Bool(true));
         let shape = value.get("payload").and_then(|frame| self.resolved(frame).ok()).unwrap_or(&Value::Null);
         let member = |name: &str| shape.get("properties").and_then(|properties| properties.get(name));
-        let wire = member("type").and_then(|kind| self.resolved(kind).ok()).and_then(|kind| {
-            let only = kind.get("enum").and_then(Value::as_array).filter(|choices| choices.len() == 1);
-            text(kind, "const").or_else(|| only?.first()?.as_str())
-        });
-        let named = wire.or_else(|| text(value, "name")).or_else(|| text(value, "messageId"));
-        let name = named.unwrap_or(key).to_owned();
+        let wire = member("type").and_then(|kind| self.resolved(kind).ok()).and_then(constant);
+        let key = Some(key.as_str()).filter(|key| !key.is_empty());
+        let named = wire.or_else(|| text(value, "messageId")).or(key).or_else(|| text(value, "name"));
+        let name = named.unwrap_or_default().to_owned();
         let required = shape.get("required").and_then(Value::as_array);
         let examples = value.get("examples").and_then(Value::as_array).into_iter().flatten();
         let tags = value.get("tags").and_then(Value::as_array).into_iter().flatten();
@@ -394,6 +392,14 @@ fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
 /// A JSON Pointer's segment as the name that it stands for.
 fn unescape(segment: &str) -> String {
     segment.replace("~1", "/").replace("~0", "~")
+}
+
+/// The one text that a schema allows. FastWS allows any text beside it, which says nothing more.
+fn constant(schema: &Value) -> Option<&str> {
+    let list = |key: &str| schema.get(key).and_then(Value::as_array);
+    let only = || list("enum").filter(|choices| choices.len() == 1)?.first()?.as_str();
+    let first = || list("anyOf")?.iter().find_map(|choice| text(choice, "const"));
+    text(schema, "const").or_else(only).or_else(first)
 }
 
 fn topic_use(message: &Value) -> Option<TopicUse> {
@@ -443,6 +449,22 @@ fn with_defaults(address: &str, server: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_is_called_as_its_type_however_that_is_written() {
+        for kind in [
+            r#"{ "const": "ping" }"#,
+            r#"{ "enum": ["ping"] }"#,
+            r#"{ "anyOf": [{ "const": "ping" }, { "type": "string" }] }"#,
+        ] {
+            let text = format!(
+                r##"{{ "asyncapi": "2.4.0", "channels": {{ "/": {{ "publish": {{ "message": {{
+                    "name": "send_ping", "payload": {{ "properties": {{ "type": {kind} }} }}
+                }} }} }} }} }}"##
+            );
+            assert_eq!(Contract::read(&text).expect("a contract").requests[0].message.name, "ping", "{kind}");
+        }
+    }
 
     #[test]
     fn what_is_no_document_is_told_in_a_sentence() {
