@@ -1,6 +1,6 @@
 // JSON to read and to copy.
 
-import { element } from './element.js';
+import { announce, element } from './element.js';
 
 /** A value as highlighted JSON, with a caption and a copy button. */
 export function jsonBlock(value, caption) {
@@ -13,13 +13,14 @@ export function jsonBlock(value, caption) {
   );
 }
 
-export function copyButton(text, label) {
-  const button = element('button', { class: 'copy', type: 'button', 'aria-label': `Copy ${label}` }, 'Copy');
+/** A button that copies `text`, which may be a function that makes it at the time. */
+export function copyButton(text, label, face = 'Copy') {
+  const button = element('button', { class: 'copy', type: 'button', 'aria-label': `Copy ${label}` }, face);
   button.addEventListener('click', async () => {
-    const done = await copy(text);
+    const done = await copy(typeof text === 'function' ? text() : text);
     button.textContent = done ? 'Copied' : 'Not copied';
-    document.getElementById('status').textContent = `${label}: ${done ? 'copied' : 'not copied'}`;
-    setTimeout(() => (button.textContent = 'Copy'), 1500);
+    announce(`${label}: ${done ? 'copied' : 'not copied'}`);
+    setTimeout(() => (button.textContent = face), 1500);
   });
   return button;
 }
@@ -43,7 +44,7 @@ async function copy(text) {
 }
 
 /** JSON with two spaces of indent, where what fits on a line stays on it. */
-function formatJson(value, indent = '', key = '') {
+export function formatJson(value, indent = '', key = '') {
   const line = key + oneLine(value);
   if (value === null || typeof value !== 'object' || (indent && indent.length + line.length <= LINE)) return line;
   const inner = `${indent}  `;
@@ -62,7 +63,7 @@ export function oneLine(value) {
   return entries.length ? `{ ${entries.join(', ')} }` : '{}';
 }
 
-function highlightJson(text) {
+export function highlightJson(text) {
   const nodes = [];
   let end = 0;
   for (const match of text.matchAll(TOKEN)) {

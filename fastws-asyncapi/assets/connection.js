@@ -1,5 +1,6 @@
 // The endpoint: where to connect, how to authenticate, and what ends a connection.
 
+import { textOf } from './closing.js';
 import { copyButton } from './code.js';
 import { element, fragment } from './element.js';
 import { inline, markdown } from './markdown.js';
@@ -85,13 +86,12 @@ function handshake(model, { bindings }) {
 
 function closeCodes({ closeCodes }) {
   if (!closeCodes.length) return undefined;
-  const text = (value) => (value !== null && typeof value === 'object' ? value.description ?? value.meaning ?? JSON.stringify(value) : String(value));
   return part(
     'Close codes',
     element(
       'dl',
       { class: 'rows codes' },
-      closeCodes.map(([code, meaning]) => element('div', {}, element('dt', {}, element('code', {}, code)), element('dd', {}, inline(text(meaning))))),
+      closeCodes.map(([code, meaning]) => element('div', {}, element('dt', {}, element('code', {}, code)), element('dd', {}, inline(textOf(meaning))))),
     ),
   );
 }

@@ -72,6 +72,8 @@ function channel(source, value, path, location) {
     description: value.description,
     servers,
     url: servers.find((server) => server.isHere)?.url ?? servers[0]?.url ?? hereUrl(location, path),
+    // Where the console connects: a page may speak to its own server alone.
+    hereUrl: servers.find((server) => server.isHere)?.url ?? hereUrl(location, path),
     bindings: value.bindings?.ws ?? {},
     heartbeat: value['x-heartbeat-interval-seconds'],
     lifespan: value['x-max-connection-lifespan-seconds'],

@@ -46,6 +46,11 @@ export function disclosure(label, body, open = false) {
   return node;
 }
 
+/** Tells a screen reader, when it has time, what has changed. */
+export function announce(text) {
+  document.getElementById('status').textContent = text;
+}
+
 function present(children) {
   return children.flat(Infinity).filter((child) => child !== undefined && child !== null && child !== false);
 }

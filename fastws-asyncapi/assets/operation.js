@@ -18,10 +18,22 @@ export function operationCard(model, operation) {
       element('p', { class: 'badges' }, directionBadge(direction), messageBadges(message)),
       messageHeading('h3', message),
       summary(message),
+      direction === 'send' && tryButtons(operation),
     ),
     facts(model, operation),
     messageBody(model, message, 'h4'),
     direction === 'send' && reply && replySection(model, operation),
+  );
+}
+
+/** What opens the console; it listens for these itself. */
+function tryButtons({ message, updates }) {
+  const { key } = message;
+  return element(
+    'p',
+    { class: 'try' },
+    element('button', { type: 'button', 'data-try': key, 'aria-label': `Try it: ${key}` }, 'Try it'),
+    updates.length > 0 && element('button', { type: 'button', 'data-subscribe': key, 'aria-label': `Subscribe: the example of ${key}` }, 'Subscribe'),
   );
 }
 
@@ -123,7 +135,7 @@ function topicTemplate(template) {
 }
 
 function otherExtensions(message) {
-  return extensions(message, ['x-response', 'x-topic', 'x-updates', 'x-deprecated', ...BADGES]);
+  return extensions(message, ['x-response', 'x-topic', 'x-updates', 'x-unsubscribe', 'x-deprecated', ...BADGES]);
 }
 
 /** Payload first, the frame around it second, examples beside them. */

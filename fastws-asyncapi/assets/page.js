@@ -8,11 +8,13 @@
 //   code.js        JSON to read and to copy
 //   element.js     DOM building
 //   sidebar.js     contents, filter, current section
+//   console.js     the live console, with its own list of modules
 
 import { element, fragment, webLink } from './element.js';
 import { markdown } from './markdown.js';
 import { extensions, fetchDocument, readDocument } from './document.js';
 import { connectionCard } from './connection.js';
+import { addConsole } from './console.js';
 import { extensionList, linkedHeading, operationCard, operationLink } from './operation.js';
 import { schemaBody, schemaDescription, typeLabel } from './schema.js';
 import { showSidebar } from './sidebar.js';
@@ -30,6 +32,7 @@ async function showPage() {
     const model = readDocument(await fetchDocument(address), location);
     content.replaceChildren(page(model));
     showSidebar(document.getElementById('sidebar'), document.getElementById('menu'), contents(model));
+    addConsole(model, document.getElementById('console-toggle'));
   } catch (error) {
     content.replaceChildren(failure(error));
     console.warn(`the AsyncAPI document ${address} cannot be shown`, error);

@@ -148,7 +148,8 @@ function constraints(model, schema) {
   );
 }
 
-function facts(own) {
+/** The constraints of a schema, each in a few words. */
+export function facts(own) {
   return [
     own.const !== undefined && ['always ', value(own.const)],
     range(own),
@@ -221,7 +222,7 @@ function variantLabel(model, variant, depth) {
   return !name && schema.title ? schema.title : typeLabel(model, variant, depth);
 }
 
-function variantsOf(schema) {
+export function variantsOf(schema) {
   return schema.oneOf ?? schema.anyOf ?? [];
 }
 
@@ -238,7 +239,7 @@ function isSchema(any) {
  * A schema made plain: references followed, `allOf` merged, `null` taken out of unions (told by
  * `isNullable`), a union of constants turned into an enum. `name` is its component name, if any.
  */
-function view(model, schema, around = []) {
+export function view(model, schema, around = []) {
   const { schema: target, name, broken } = model.resolve(schema);
   if (broken) return { schema: {}, broken };
   if (target === false) return { schema: NEVER, name };

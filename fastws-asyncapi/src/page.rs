@@ -15,17 +15,30 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 
 /// The page's files: name and content.
 const ASSETS: &[(&str, &str)] = &[
+    ("closing.js", include_str!("../assets/closing.js")),
     ("code.js", include_str!("../assets/code.js")),
+    ("composer.js", include_str!("../assets/composer.js")),
     ("connection.js", include_str!("../assets/connection.js")),
+    ("connector.js", include_str!("../assets/connector.js")),
+    ("console.css", include_str!("../assets/console.css")),
+    ("console.js", include_str!("../assets/console.js")),
     ("document.js", include_str!("../assets/document.js")),
     ("element.js", include_str!("../assets/element.js")),
     ("favicon.svg", include_str!("../assets/favicon.svg")),
+    ("feed.js", include_str!("../assets/feed.js")),
+    ("form.js", include_str!("../assets/form.js")),
+    ("json-fault.js", include_str!("../assets/json-fault.js")),
     ("markdown.js", include_str!("../assets/markdown.js")),
     ("operation.js", include_str!("../assets/operation.js")),
     ("page.css", include_str!("../assets/page.css")),
     ("page.js", include_str!("../assets/page.js")),
     ("schema.js", include_str!("../assets/schema.js")),
+    ("session.js", include_str!("../assets/session.js")),
     ("sidebar.js", include_str!("../assets/sidebar.js")),
+    ("snippets.js", include_str!("../assets/snippets.js")),
+    ("socket.js", include_str!("../assets/socket.js")),
+    ("subscriptions.js", include_str!("../assets/subscriptions.js")),
+    ("validate.js", include_str!("../assets/validate.js")),
 ];
 
 const TEMPLATE: &str = include_str!("../assets/page.html");
