@@ -159,6 +159,7 @@ export class Composer {
     const { body } = this.operation.message;
     this.#form = undefined;
     if (tab === 'Raw') {
+      this.#serverFaults = [];
       this.#raw.value = JSON.stringify(this.#frame());
       this.#panel.replaceChildren(this.#raw, element('p', { class: 'help' }, 'Sent as it is, right or wrong, and not checked. Without an id the server closes the connection over a mistake.'));
     } else if (body === undefined) {

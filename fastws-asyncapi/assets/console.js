@@ -151,6 +151,8 @@ class Panel {
       const search = event.target.closest('input[type="search"]');
       if (!search?.value) this.close();
     });
+    // A link out of a panel that covers the page would lead nowhere that can be seen.
+    this.#node.addEventListener('click', ({ target }) => COVERS.matches && target.closest('a[href^="#"]') && this.#setOpen(false));
     document.getElementById('content').after(this.#node);
     COVERS.addEventListener('change', () => this.#shield());
   }
