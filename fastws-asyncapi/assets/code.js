@@ -17,10 +17,14 @@ export function jsonBlock(value, caption) {
 export function copyButton(text, label, face = 'Copy') {
   const button = element('button', { class: 'copy', type: 'button', 'aria-label': `Copy ${label}` }, face);
   button.addEventListener('click', async () => {
-    const done = await copy(typeof text === 'function' ? text() : text);
-    button.textContent = done ? 'Copied' : 'Not copied';
-    announce(`${label}: ${done ? 'copied' : 'not copied'}`);
-    setTimeout(() => (button.textContent = face), 1500);
+    const show = (verb, text) => {
+      button.textContent = text;
+      button.setAttribute('aria-label', `${verb} ${label}`);
+    };
+    const told = (await copy(typeof text === 'function' ? text() : text)) ? 'Copied' : 'Not copied';
+    show(told, told);
+    announce(`${label}: ${told.toLowerCase()}`);
+    setTimeout(() => show('Copy', face), 1500);
   });
   return button;
 }

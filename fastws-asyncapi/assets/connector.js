@@ -20,6 +20,7 @@ export class Connector {
   #fault;
   #notice;
   #told;
+  #announced = STATES.idle;
 
   constructor(channel, socket, session) {
     this.#channel = channel;
@@ -70,7 +71,7 @@ export class Connector {
   target() {
     const query = securityOf(this.#channel).find(({ type, in: place }) => /apikey/i.test(type) && place === 'query');
     const hasToken = this.#token.value.trim() !== '' || securityOf(this.#channel).length > 0;
-    return { url: this.#url.value.trim(), auth: hasToken ? (query ? { query: query.name ?? 'token' } : { protocol: true }) : undefined };
+    return { url: this.#url.value.trim(), auth: hasToken ? (query ? { query: query.parameter ?? 'token' } : { protocol: true }) : undefined };
   }
 
   #tokenField() {
@@ -113,7 +114,10 @@ export class Connector {
         element('p', { class: 'soft' }, ending.advice),
       );
     }
-    announce(state === 'closed' || state === 'waiting' ? `${STATES[state]}. ${ending.code}: ${ending.meaning}` : STATES[state]);
+    // Attempts in a row are told once.
+    const told = ending && state !== 'open' ? `${STATES[state]}. ${ending.code}: ${ending.meaning}` : STATES[state];
+    if (state !== 'connecting' && told !== this.#announced) announce(told);
+    if (state !== 'connecting') this.#announced = told;
     this.#tick();
   }
 

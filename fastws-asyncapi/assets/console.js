@@ -104,13 +104,13 @@ function endpoint(model, path, operations) {
 }
 
 /** Tells in the feed how the connection goes; never its address, where a token may be. */
-function noteState(feed, { state, ending }, { subscriptions }) {
+function noteState(feed, { state, ending, attempts }, { subscriptions }) {
   const again = subscriptions.length ? ` Making ${subscriptions.length === 1 ? 'the subscription' : `${subscriptions.length} subscriptions`} again.` : '';
   const end = ending && `${ending.code}: ${ending.meaning}${ending.reason ? ` The server said “${ending.reason}”.` : ''}`;
   if (state === 'open') feed.note(`Connected.${again}`, 'good');
   if (state === 'idle') feed.note('Disconnected.');
   if (state === 'closed') feed.note(`Closed. ${end}`, 'bad');
-  if (state === 'waiting') feed.note(`Connection lost. ${end}`, 'bad');
+  if (state === 'waiting' && attempts === 1) feed.note(`Connection lost. ${end}`, 'bad');
 }
 
 /** Measures the round trip now and then, where the server has `ping`. */

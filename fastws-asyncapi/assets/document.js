@@ -177,7 +177,10 @@ function readServer(source, name, server, path, location) {
     description: server.description,
     url: isHere ? hereUrl(location, path, template) : joinPath(filled, path),
     security: (server.security ?? []).map((requirement) =>
-      Object.keys(requirement).map((scheme) => ({ ...source.components?.securitySchemes?.[scheme], name: scheme })),
+      Object.keys(requirement).map((name) => {
+        const scheme = source.components?.securitySchemes?.[name];
+        return { ...scheme, name, parameter: scheme?.name };
+      }),
     ),
   };
 }

@@ -72,7 +72,7 @@ function field(context, { name, nameNode, schema, path, isRequired, isRoot, remo
       element(
         'div',
         { class: 'form-head' },
-        nameNode ?? element('label', { for: id, class: 'name' }, label),
+        nameNode ? [nameNode, element('label', { for: id, class: 'hidden-text' }, 'Value')] : element('label', { for: id, class: 'name' }, label),
         element('span', { class: 'type' }, typeLabel(model, schema)),
         isRequired && name !== undefined && !remove && badge('required', 'required'),
         // A choice within the value itself says whether it is there; all else needs a choice of its own.

@@ -115,6 +115,7 @@ function facts(model, { direction, message, reply, updates, causes, channel }) {
     topic && ['Topic', topicTemplate(String(topic))],
     updates.length > 0 && ['Updates', links(model, updates)],
     causes.length > 0 && ['Follows', links(model, causes)],
+    message['x-unsubscribe'] && ['Ended by', links(model, [String(message['x-unsubscribe'])])],
     direction === 'send' && ['Reply', reply ? operationLink(model, reply.key) : 'none'],
     direction === 'send' && reply && correlation && ['Correlation', [element('code', {}, correlation), ' is echoed by the reply']],
     message.contentType && message.contentType !== 'application/json' && ['Content type', element('code', {}, message.contentType)],

@@ -15,11 +15,12 @@ export class Socket extends EventTarget {
   retryAt = undefined;
   /** Why the last connection ended, as `explainClose` tells it. */
   ending = undefined;
+  /** How many times the connection was lost or not made since it was last open. */
+  attempts = 0;
 
   #socket;
   #target;
   #timer;
-  #attempts = 0;
   #isReturning = false;
   #leastDelay = 0;
 
@@ -33,7 +34,7 @@ export class Socket extends EventTarget {
   connect(url, protocols = []) {
     this.#forget();
     this.#target = { url, protocols };
-    this.#attempts = 0;
+    this.attempts = 0;
     this.#isReturning = false;
     this.#open();
   }
@@ -69,7 +70,7 @@ export class Socket extends EventTarget {
     this.#become('connecting');
     socket.addEventListener('open', () => {
       if (socket !== this.#socket) return;
-      this.#attempts = 0;
+      this.attempts = 0;
       this.#isReturning = true;
       this.#become('open', { openedAt: performance.now(), ending: undefined });
     });
@@ -92,8 +93,8 @@ export class Socket extends EventTarget {
       this.#become('closed', { ending });
       return;
     }
-    const delay = Math.max(backOff(this.#attempts), this.#leastDelay);
-    this.#attempts += 1;
+    const delay = Math.max(backOff(this.attempts), this.#leastDelay);
+    this.attempts += 1;
     this.#leastDelay = 0;
     this.#timer = setTimeout(() => this.#open(), delay);
     this.#become('waiting', { retryAt: performance.now() + delay, ending: wasOpen ? ending : this.ending ?? ending });

@@ -9,6 +9,7 @@ import { explainClose } from '../../fastws-asyncapi/assets/closing.js';
 import { readDocument } from '../../fastws-asyncapi/assets/document.js';
 import { jsonFault } from '../../fastws-asyncapi/assets/json-fault.js';
 import { camelCase, snakeCase, snippet } from '../../fastws-asyncapi/assets/snippets.js';
+import { Session } from '../../fastws-asyncapi/assets/session.js';
 import { backOff } from '../../fastws-asyncapi/assets/socket.js';
 import { validate } from '../../fastws-asyncapi/assets/validate.js';
 
@@ -90,6 +91,25 @@ test('names become the clients’ names', () => {
   assert.deepEqual(['list_subscriptions', 'cancelAll', 'import', 'Class'].map(snakeCase), ['list_subscriptions', 'cancel_all', 'import_', 'class_']);
 });
 
+const ops = {
+  info: { direction: 'send', message: { key: 'info' }, updates: [] },
+  subscribe: { direction: 'send', message: { key: 'quotes.subscribe', 'x-topic': 'quotes:{symbol}' }, updates: ['quotes.update'] },
+  unsubscribe: { direction: 'send', message: { key: 'quotes.unsubscribe', 'x-topic': 'quotes:{symbol}' }, updates: [] },
+};
+
+/** A session on a socket that only remembers what was sent. */
+function fakeSession() {
+  const [sent, delays] = [[], []];
+  const socket = Object.assign(new EventTarget(), { state: 'open', send: (text) => sent.push(JSON.parse(text)), delayReturn: (ms) => delays.push(ms) });
+  const session = new Session(socket, Object.values(ops));
+  const receive = (frame) => socket.dispatchEvent(new CustomEvent('frame', { detail: JSON.stringify(frame) }));
+  const become = (state) => {
+    socket.state = state;
+    socket.dispatchEvent(new Event('state'));
+  };
+  return { session, sent, delays, receive, become };
+}
+
 const subscribe = { message: { key: 'bars.subscribe' }, updates: ['bars.update'] };
 const list = { message: { key: 'list_subscriptions' }, updates: [] };
 
@@ -139,6 +159,53 @@ test('a close code is told in the document’s words, and says whether to return
   assert.deepEqual([told.meaning, told.reason, told.mayReturn], ['A message was refused.', 'No matching type', false]);
   for (const code of [1000, 1002, 1003, 1007, 1008, 1009, 4000, 4009, 4099]) assert.equal(explainClose([], { code }).mayReturn, false, code);
   for (const code of [1001, 1005, 1006, 1011, 1012, 1013, 4101, 4102, 4103, 4104]) assert.equal(explainClose([], { code }).mayReturn, true, code);
+});
+
+test('replies find their requests in whatever order they come', () => {
+  const { session, receive } = fakeSession();
+  const [one, two] = [session.request(ops.info), session.request(ops.info)];
+  receive({ type: 'error', id: two.id, payload: { code: 'forbidden', message: 'no' } });
+  receive({ type: 'info.response', id: one.id, payload: {} });
+  assert.deepEqual([one.state, two.state, session.waiting.size], ['answered', 'refused', 0]);
+  assert.ok(one.latency >= 0);
+});
+
+test('a subscription holds the topics of its reply, and counts their updates', () => {
+  const { session, receive } = fakeSession();
+  for (let times = 0; times < 2; times += 1) {
+    const { id } = session.request(ops.subscribe, { symbols: ['A', 'B'] });
+    receive({ type: 'quotes.subscribe.response', id, payload: { topics: ['quotes:A', 'quotes:B'] } });
+  }
+  receive({ type: 'quotes.update', topic: 'quotes:B', payload: {} });
+  assert.deepEqual(session.subscriptions.map(({ topics, count }) => [topics, count]), [[['quotes:A', 'quotes:B'], 1]]);
+  receive({ type: 'unsubscribed', topic: 'quotes:A', payload: { code: 'topic_ended', resubscribe: false } });
+  assert.deepEqual(session.subscriptions[0].topics, ['quotes:B']);
+  assert.equal(session.unsubscribeOperation(ops.subscribe), ops.unsubscribe);
+  session.unsubscribe(session.subscriptions[0]);
+  receive({ type: 'quotes.unsubscribe.response', id: [...session.waiting.keys()][0], payload: { topics: ['quotes:B'] } });
+  assert.deepEqual(session.subscriptions, []);
+});
+
+test('subscriptions are made again after an interruption, and not after an end', () => {
+  const { session, receive, become, sent } = fakeSession();
+  const { id } = session.request(ops.subscribe, { symbols: ['A'] });
+  receive({ type: 'quotes.subscribe.response', id, payload: { topic: 'quotes:A' } });
+  const pending = session.request(ops.info);
+  become('waiting');
+  assert.deepEqual([pending.state, session.subscriptions[0].state], ['lost', 'interrupted']);
+  become('connecting');
+  become('open');
+  assert.deepEqual(sent.at(-1).payload, { symbols: ['A'] });
+  receive({ type: 'quotes.subscribe.response', id: sent.at(-1).id, payload: { topic: 'quotes:A' } });
+  assert.deepEqual(session.subscriptions.map(({ state }) => state), ['active']);
+  become('closed');
+  assert.deepEqual(session.subscriptions, []);
+});
+
+test('the server says how long to stay away when it drains', () => {
+  const { receive, delays } = fakeSession();
+  receive({ type: 'draining', payload: { deadline_ms: 30_000, retry_after_ms: 1730 } });
+  assert.deepEqual(delays, [1730]);
 });
 
 test('the waiting grows, within its bounds', () => {

@@ -444,9 +444,10 @@ async fn point_33_34_35_the_pages_and_their_console_work_in_a_browser() {
     let moving = tokio::spawn(Box::new(Simulator::new(1)).run(market.clone()));
     let server = Server::start(market).await;
     let output = tokio::process::Command::new("node")
-        .args(["--test", "page.test.mjs", "home.test.mjs"])
+        .args(["--test", "parts.test.mjs", "page.test.mjs", "home.test.mjs", "console.test.mjs"])
         .current_dir(repository("tests/browser"))
         .env("FASTWS_URL", server.url())
+        .env("FASTWS_PROGRAM", env!("CARGO_BIN_EXE_trading-api"))
         .stdin(Stdio::null())
         .output()
         .await
