@@ -37,6 +37,7 @@ export class Composer {
   #faults;
   #send;
   #anyway;
+  #latest;
   #outcome;
 
   constructor(model, operations, console) {
@@ -52,6 +53,7 @@ export class Composer {
     this.#faults = element('div', { class: 'faults', hidden: true });
     this.#send = element('button', { type: 'button', class: 'primary', 'aria-keyshortcuts': 'Control+Enter', onclick: () => this.send() });
     this.#anyway = element('button', { type: 'button', class: 'secondary', hidden: true, onclick: () => this.send({ isAnyway: true }) }, 'Send anyway');
+    this.#latest = element('span', { class: 'latest' });
     this.#outcome = element('ol', { class: 'requests', 'aria-label': 'Requests' });
     this.node = element(
       'section',
@@ -67,7 +69,7 @@ export class Composer {
       element('div', { class: 'tabs', role: 'tablist', 'aria-label': 'Edit as', onkeydown: (event) => this.#walkTabs(event) }, this.#tabs),
       this.#panel,
       this.#faults,
-      element('div', { class: 'actions' }, this.#send, this.#anyway, element('kbd', { 'aria-hidden': 'true' }, 'Ctrl ⏎')),
+      element('div', { class: 'actions' }, this.#send, this.#anyway, element('kbd', { 'aria-hidden': 'true' }, 'Ctrl ⏎'), this.#latest),
       element(
         'div',
         { class: 'copy-as', role: 'group', 'aria-label': 'Copy as' },
@@ -118,6 +120,8 @@ export class Composer {
     if (request.isProbe) return;
     this.#requests = [request, ...this.#requests.filter((other) => other !== request)].sort((one, other) => other.sentAt - one.sentAt).slice(0, MOST_REQUESTS);
     this.#outcome.replaceChildren(...this.#requests.map((one, i) => requestLine(this.#model, one, i === 0)));
+    this.#latest.className = `latest ${this.#requests[0].state}`;
+    this.#latest.textContent = stateWords(this.#requests[0]);
     if (request === this.#requests[0] && request.state !== 'waiting' && !request.renews) announce(`${request.operation.message.key}: ${stateWords(request)}`);
     if (request.state !== 'refused' || request.operation !== this.operation) return;
     const details = request.reply.payload?.details ?? [];
@@ -309,7 +313,7 @@ function requestLine(model, request, isNewest) {
 function stateWords({ state, latency, reply }) {
   switch (state) {
     case 'waiting':
-      return 'waiting for the reply …';
+      return 'waiting …';
     case 'late':
       return 'no reply within 10 s; still waiting';
     case 'lost':

@@ -11,6 +11,7 @@
 //   subscriptions.js  what is subscribed to
 //   feed.js           every frame
 //   snippets.js       a request as JSON, websocat, TypeScript, Python
+//   splitter.js       a bar between two parts that can be moved
 
 import { Composer } from './composer.js';
 import { Connector } from './connector.js';
@@ -18,6 +19,7 @@ import { element } from './element.js';
 import { Feed } from './feed.js';
 import { Session } from './session.js';
 import { Socket } from './socket.js';
+import { splitter } from './splitter.js';
 import { subscriptionList } from './subscriptions.js';
 
 /**
@@ -134,6 +136,11 @@ class Panel {
   #head;
   #body;
   #opener;
+  #feedBar = splitter('Height of the feed', {
+    size: () => this.shown.feed.node.offsetHeight,
+    resize: (pixels) => this.#body.style.setProperty('--feed', `${pixels}px`),
+    limits: () => [100, this.#body.offsetHeight - 160],
+  });
 
   constructor(toggle) {
     this.#toggle = toggle;
@@ -143,6 +150,12 @@ class Panel {
     this.#node = element(
       'aside',
       { id: 'console', class: 'console', 'aria-labelledby': 'console-name', hidden: true },
+      splitter('Width of the console', {
+        isUpright: true,
+        size: () => this.#node.offsetWidth,
+        resize: (pixels) => document.body.style.setProperty('--console', `${pixels}px`),
+        limits: () => [360, innerWidth * 0.7],
+      }),
       element('header', { class: 'console-head' }, this.#title, this.#head, element('button', { type: 'button', class: 'icon', 'aria-label': 'Close the console', onclick: () => this.close() }, '✕')),
       this.#body,
     );
@@ -161,7 +174,7 @@ class Panel {
     if (part !== this.shown) {
       this.shown = part;
       this.#head.replaceChildren(part.connector.badge);
-      this.#body.replaceChildren(element('div', { class: 'console-work' }, part.connector.node, part.composer.node), part.subscriptions, part.feed.node);
+      this.#body.replaceChildren(element('div', { class: 'console-work' }, part.connector.node, part.composer.node), part.subscriptions, this.#feedBar, part.feed.node);
     }
     this.#opener = from ?? this.#opener ?? this.#toggle;
     this.#setOpen(true);

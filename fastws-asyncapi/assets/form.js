@@ -82,9 +82,11 @@ function field(context, { name, nameNode, schema, path, isRequired, isRoot, remo
         }),
         remove && element('button', { type: 'button', class: 'small-button', 'aria-label': `Remove ${label}`, onclick: remove }, 'Remove'),
       ),
+    // What belongs to a whole group stands above it, and to a single control below.
+    !isRoot && isGroup(own) && help(own, id),
     slot,
     element('p', { class: 'fault', id: `${id}-fault`, hidden: true }),
-    !isRoot && help(own, id),
+    !isRoot && !isGroup(own) && help(own, id),
   );
   return { node, read: () => control.read() };
 }
@@ -102,7 +104,7 @@ function help(own, id) {
   return element(
     'p',
     { class: 'help', id: `${id}-help` },
-    own.description && [inline(own.description.split(/\n\s*\n/)[0]), ' '],
+    own.description && [inline(own.description.split(/\n\s*\n/)[0]), known.length > 0 && ' · '],
     known.map((fact, i) => [i > 0 && ' · ', fact]),
   );
 }
@@ -362,6 +364,10 @@ function describedBy(id, own) {
 
 function isChoice(own) {
   return own.const !== undefined || own.enum !== undefined || own.type === 'boolean';
+}
+
+function isGroup(own) {
+  return !isChoice(own) && (['object', 'array'].includes(kindOf(own)) || variantsOf(own).length > 0);
 }
 
 function kindOf({ type, properties, additionalProperties, items }) {

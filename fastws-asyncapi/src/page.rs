@@ -37,6 +37,7 @@ const ASSETS: &[(&str, &str)] = &[
     ("sidebar.js", include_str!("../assets/sidebar.js")),
     ("snippets.js", include_str!("../assets/snippets.js")),
     ("socket.js", include_str!("../assets/socket.js")),
+    ("splitter.js", include_str!("../assets/splitter.js")),
     ("subscriptions.js", include_str!("../assets/subscriptions.js")),
     ("validate.js", include_str!("../assets/validate.js")),
 ];
