@@ -281,7 +281,7 @@ export class Composer {
     const isRaw = this.#tab === 'Raw';
     this.#take();
     const raw = isRaw && !jsonFault(this.#raw.value) ? JSON.parse(this.#raw.value) : undefined;
-    return snippet(name, { operation: this.operation, frame: raw ?? this.#frame(), ...this.#console.target() });
+    return snippet(name, { operation: this.operation, operations: this.#model.operations, frame: raw ?? this.#frame(), ...this.#console.target() });
   }
 }
 
@@ -307,7 +307,7 @@ function requestLine(model, request, isNewest) {
     element('span', { class: 'request-state' }, stateWords(request)),
   );
   const code = reply?.type === 'error' ? errorMeaning(model, reply.payload?.code) : undefined;
-  return element('li', {}, head, isNewest && code && element('p', { class: 'help' }, inline(code)), reply && disclosure(['Reply'], () => jsonBlock(reply, `Reply to ${id}`), isNewest && !operation.updates.length));
+  return element('li', {}, head, isNewest && code && element('p', { class: 'help' }, inline(code)), reply && disclosure(['Reply'], () => jsonBlock(reply, `Reply to ${id}`), isNewest && (state === 'refused' || !operation.updates.length)));
 }
 
 function stateWords({ state, latency, reply }) {

@@ -16,7 +16,7 @@ export function jsonFault(text) {
 function scan(text) {
   let at = 0;
   const stop = (message, where = at) => {
-    throw { at: where, message: where >= text.length ? `${message}, but the text ends` : message };
+    throw new Stop(where, where >= text.length ? `${message}, but the text ends` : message);
   };
   const skip = () => (at += /^[ \t\r\n]*/.exec(text.slice(at))[0].length);
   const take = (pattern) => {
@@ -66,8 +66,16 @@ function scan(text) {
     skip();
     stop('nothing may follow here');
   } catch (fault) {
-    if (fault instanceof Error) throw fault;
+    if (!(fault instanceof Stop)) throw fault;
     return fault;
+  }
+}
+
+/** Ends the reading at a fault. */
+class Stop {
+  constructor(at, message) {
+    this.at = at;
+    this.message = message;
   }
 }
 

@@ -61,9 +61,14 @@ export class Session extends EventTarget {
 
   /** Ends a subscription: by the request that does so, or by forgetting it where there is none. */
   unsubscribe(subscription) {
-    const operation = this.unsubscribeOperation(subscription.operation);
-    if (operation && this.#socket.state === 'open') this.request(operation, subscription.payload);
-    else this.#drop(subscription);
+    const { operation, payload, topics } = subscription;
+    const ending = this.unsubscribeOperation(operation);
+    if (!ending || this.#socket.state !== 'open') return this.#drop(subscription);
+    // A request that was not named for it may take other fields; those of the topic are sure.
+    const each = operation.message['x-unsubscribe'] ? [] : topics.map((topic) => templateFields(operation.message['x-topic'], topic));
+    if (!each.length || each.some((fields) => !fields)) return this.request(ending, payload);
+    for (const fields of each) this.request(ending, fields);
+    return undefined;
   }
 
   /** The request that ends what `operation` begins: the one it names, else the one of the same topic without updates. */
@@ -124,8 +129,9 @@ export class Session extends EventTarget {
       if (known) Object.assign(known, { topics, payload, state: 'active' });
       else this.subscriptions.push({ operation, payload, topics, state: 'active', count: 0 });
     } else {
+      // A request about every topic leaves none.
+      if (operation.message['x-topic'] === '*') this.subscriptions = [];
       const begins = this.subscriptions.filter((one) => this.unsubscribeOperation(one.operation) === operation);
-      if (!begins.length) return;
       for (const one of begins) one.topics = one.topics.filter((topic) => !topics.includes(topic));
       this.subscriptions = this.subscriptions.filter((one) => one.topics.length && (topics.length || !isSame(one.payload, payload)));
     }
@@ -186,6 +192,15 @@ function topicsOf({ payload, ...flat }) {
   const { topic, topics } = payload ?? flat;
   const all = Array.isArray(topics) ? topics : topic === undefined ? [] : [topic];
   return all.map(String);
+}
+
+/** The fields of a template in a topic: `bars:{symbol}` makes `{symbol: 'AAPL'}` of `bars:AAPL`; nothing without any. */
+function templateFields(template, topic) {
+  const parts = template.split(/\{([^}]*)\}/);
+  const pattern = parts.map((part, i) => (i % 2 ? '([^:]*)' : part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))).join('');
+  const found = new RegExp(`^${pattern}$`).exec(topic);
+  const names = parts.filter((_, i) => i % 2);
+  return names.length && found ? Object.fromEntries(names.map((name, i) => [name, decodeURIComponent(found[i + 1])])) : undefined;
 }
 
 function parse(text) {

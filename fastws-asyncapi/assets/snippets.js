@@ -4,9 +4,10 @@
 export const FORMS = ['JSON', 'websocat', 'TypeScript', 'Python'];
 
 /**
- * A request in one of the forms. It is told as `{operation, frame, url, auth}`: `frame` is what goes over the wire,
- * and `auth` how a token travels (`query` with the parameter's name, or `protocol`) where there is one. The token
- * itself is never known here: the reader puts it in the place of `<token>`.
+ * A request in one of the forms. It is told as `{operation, operations, frame, url, auth}`: `operations` are all of the
+ * document, `frame` is what goes over the wire, and `auth` how a token travels (`query` with the parameter's name, or `protocol`) where there is one. The token
+ * itself is never known here: the reader puts it in the place of `<token>`. The typed clients know by themselves how it
+ * travels.
  */
 export function snippet(form, request) {
   return { JSON: json, websocat, TypeScript: typescript, Python: python }[form](request);
@@ -23,23 +24,23 @@ function websocat({ operation, frame, url, auth }) {
   return `printf '%s\\n' ${quote(JSON.stringify(frame))} | websocat ${options.join(' ')} ${quote(address(url, auth))}`;
 }
 
-function typescript({ operation, frame, url, auth }) {
-  const token = auth?.protocol ? ', token: "<token>"' : '';
-  const { method, stream } = calls(operation, camelCase);
+function typescript({ operation, operations, frame, url, auth }) {
+  const token = auth ? ', token: "<token>"' : '';
+  const { method, stream } = calls(operation, operations, camelCase);
   const payload = frame.payload === undefined ? '' : typescriptLiteral(frame.payload);
   return lines(
     'import { connect } from "./client.ts";',
     '',
-    `const api = connect({ url: ${JSON.stringify(address(url, auth))}${token} });`,
+    `const api = connect({ url: ${JSON.stringify(url)}${token} });`,
     `const reply = await api.${method}(${payload});`,
     'console.log(reply);',
-    stream && `for await (const update of api.${stream}(${payload})) console.log(update);`,
+    stream ? `for await (const update of api.${stream}(${payload})) console.log(update);` : 'await api.close();',
   );
 }
 
-function python({ operation, frame, url, auth }) {
-  const token = auth?.protocol ? ', token="<token>"' : '';
-  const { method, stream } = calls(operation, snakeCase);
+function python({ operation, operations, frame, url, auth }) {
+  const token = auth ? ', token="<token>"' : '';
+  const { method, stream } = calls(operation, operations, snakeCase);
   const payload = frame.payload === undefined ? '' : pythonLiteral(frame.payload);
   return lines(
     'import asyncio',
@@ -48,7 +49,7 @@ function python({ operation, frame, url, auth }) {
     '',
     '',
     'async def main():',
-    `    async with connect(${JSON.stringify(address(url, auth))}${token}) as api:`,
+    `    async with connect(${JSON.stringify(url)}${token}) as api:`,
     `        reply = await api.${method}(${payload})`,
     '        print(reply)',
     stream && `        async for update in api.${stream}(${payload}):`,
@@ -59,11 +60,19 @@ function python({ operation, frame, url, auth }) {
   );
 }
 
-/** The client's method for an operation, and the one that gives a topic's updates: its neighbour `stream`. */
-function calls({ message, updates }, name) {
-  const segments = message.key.split('.').map(name);
-  const stream = updates.length > 0 && [...segments.slice(0, -1), 'stream'].join('.');
-  return { method: segments.join('.'), stream };
+/**
+ * The client's method for an operation, and the one that gives a topic's updates. That one is the neighbour `stream`
+ * where no other can be meant, and has the operation's name in its own where one can, and at the top.
+ */
+function calls({ message, updates }, operations, name) {
+  const segments = message.key.split('.').filter(Boolean);
+  const method = segments.map(name).join('.');
+  if (!updates.length) return { method };
+  const home = segments.slice(0, -1);
+  const last = segments.at(-1);
+  const isNeighbour = ({ direction, message, updates }) => direction === 'send' && updates.length && message.key.split('.').filter(Boolean).slice(0, -1).join('.') === home.join('.');
+  const isTheOne = home.length > 0 && (last === 'subscribe' || operations.filter(isNeighbour).length === 1);
+  return { method, stream: [...home.map(name), isTheOne ? 'stream' : name(`stream_${last}`)].join('.') };
 }
 
 export function camelCase(name) {

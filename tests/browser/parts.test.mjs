@@ -95,6 +95,9 @@ const ops = {
   info: { direction: 'send', message: { key: 'info' }, updates: [] },
   subscribe: { direction: 'send', message: { key: 'quotes.subscribe', 'x-topic': 'quotes:{symbol}' }, updates: ['quotes.update'] },
   unsubscribe: { direction: 'send', message: { key: 'quotes.unsubscribe', 'x-topic': 'quotes:{symbol}' }, updates: [] },
+  named: { direction: 'send', message: { key: 'quotes.start', 'x-topic': 'q:{symbol}', 'x-unsubscribe': 'quotes.stop' }, updates: ['quotes.update'] },
+  stop: { direction: 'send', message: { key: 'quotes.stop', 'x-topic': 'q:{symbol}' }, updates: [] },
+  clear: { direction: 'send', message: { key: 'clear', 'x-topic': '*' }, updates: [] },
 };
 
 /** A session on a socket that only remembers what was sent. */
@@ -110,12 +113,15 @@ function fakeSession() {
   return { session, sent, delays, receive, become };
 }
 
-const subscribe = { message: { key: 'bars.subscribe' }, updates: ['bars.update'] };
-const list = { message: { key: 'list_subscriptions' }, updates: [] };
+const subscribe = { direction: 'send', message: { key: 'bars.subscribe' }, updates: ['bars.update'] };
+const multi = { direction: 'send', message: { key: 'multi_subscribe' }, updates: ['bars.update'] };
+const follow = { direction: 'send', message: { key: 'bars.follow' }, updates: ['bars.update'] };
+const list = { direction: 'send', message: { key: 'list_subscriptions' }, updates: [] };
+const operations = [subscribe, multi, follow, list];
 
 test('a shell reads the websocat line as it was meant, whatever is in the frame', () => {
   const frame = { type: 'bars.subscribe', id: '1', payload: { note: `it's "$HOME" \`x\` \\n 100 % \n` } };
-  const line = snippet('websocat', { operation: subscribe, frame, url: 'ws://localhost:8000/a?b=c&d', auth: undefined });
+  const line = snippet('websocat', { operation: subscribe, operations, frame, url: 'ws://localhost:8000/a?b=c&d', auth: undefined });
   assert.equal(line.split('\n').length, 1);
   const told = execFileSync('sh', ['-c', `websocat() { cat; printf '%s\\n' "$@"; }\n${line}`], { encoding: 'utf8' }).trimEnd().split('\n');
   assert.deepEqual(JSON.parse(told[0]), frame);
@@ -123,23 +129,30 @@ test('a shell reads the websocat line as it was meant, whatever is in the frame'
 });
 
 test('a request without updates ends after its reply', () => {
-  const line = snippet('websocat', { operation: list, frame: { type: 'list_subscriptions', id: '1' }, url: 'ws://localhost/ws' });
+  const line = snippet('websocat', { operation: list, operations, frame: { type: 'list_subscriptions', id: '1' }, url: 'ws://localhost/ws' });
   assert.equal(line, `printf '%s\\n' '{"type":"list_subscriptions","id":"1"}' | websocat -n1 'ws://localhost/ws'`);
 });
 
 test('TypeScript calls the typed client', () => {
   const frame = { type: 'bars.subscribe', id: '1', payload: { symbol: 'AAPL', 'odd-key': [null, true] } };
-  const code = snippet('TypeScript', { operation: subscribe, frame, url: 'ws://localhost:8000/api/v1/ws' });
+  const code = snippet('TypeScript', { operation: subscribe, operations, frame, url: 'ws://localhost:8000/api/v1/ws' });
   assert.match(code, /^import \{ connect \} from "\.\/client\.ts";$/m);
   assert.match(code, /^const api = connect\(\{ url: "ws:\/\/localhost:8000\/api\/v1\/ws" \}\);$/m);
   assert.match(code, /^const reply = await api\.bars\.subscribe\(\{ symbol: "AAPL", "odd-key": \[null, true\] \}\);$/m);
   assert.match(code, /^for await \(const update of api\.bars\.stream\(\{ symbol: "AAPL", "odd-key": \[null, true\] \}\)\) console\.log\(update\);$/m);
-  assert.match(snippet('TypeScript', { operation: list, frame: { type: 'list_subscriptions' }, url: 'ws://x/' }), /await api\.listSubscriptions\(\);/);
+  assert.match(snippet('TypeScript', { operation: list, operations, frame: { type: 'list_subscriptions' }, url: 'ws://x/' }), /await api\.listSubscriptions\(\);/);
+});
+
+test('a stream has a name of its own where several could be meant', () => {
+  const streams = (operation) => ['TypeScript', 'Python'].map((form) => /api\.([\w.]*stream\w*)/.exec(snippet(form, { operation, operations, frame: {}, url: 'ws://x/' }))[1]);
+  assert.deepEqual(streams(subscribe), ['bars.stream', 'bars.stream']);
+  assert.deepEqual(streams(follow), ['bars.streamFollow', 'bars.stream_follow']);
+  assert.deepEqual(streams(multi), ['streamMultiSubscribe', 'stream_multi_subscribe']);
 });
 
 test('Python calls the typed client, and is Python', () => {
   const frame = { type: 'bars.subscribe', id: '1', payload: { symbol: 'é😀"', flags: [null, true, false, 1.5] } };
-  const code = snippet('Python', { operation: subscribe, frame, url: 'ws://localhost:8000/api/v1/ws' });
+  const code = snippet('Python', { operation: subscribe, operations, frame, url: 'ws://localhost:8000/api/v1/ws' });
   assert.match(code, /^from client import connect$/m);
   assert.match(code, /^ {4}async with connect\("ws:\/\/localhost:8000\/api\/v1\/ws"\) as api:$/m);
   assert.match(code, /^ {8}reply = await api\.bars\.subscribe\(\{"symbol": "é😀\\"", "flags": \[None, True, False, 1\.5\]\}\)$/m);
@@ -147,11 +160,13 @@ test('Python calls the typed client, and is Python', () => {
 });
 
 test('a token is a placeholder in every form', () => {
-  const request = { operation: subscribe, frame: { type: 'bars.subscribe' }, url: 'ws://localhost/ws' };
+  const request = { operation: subscribe, operations, frame: { type: 'bars.subscribe' }, url: 'ws://localhost/ws' };
   assert.match(snippet('websocat', { ...request, auth: { protocol: true } }), /--protocol 'fastws\.v1, bearer\.<token>'/);
   assert.match(snippet('websocat', { ...request, auth: { query: 'token' } }), /'ws:\/\/localhost\/ws\?token=<token>'/);
-  assert.match(snippet('TypeScript', { ...request, auth: { protocol: true } }), /token: "<token>"/);
-  assert.match(snippet('Python', { ...request, auth: { protocol: true } }), /token="<token>"/);
+  for (const auth of [{ protocol: true }, { query: 'token' }]) {
+    assert.match(snippet('TypeScript', { ...request, auth }), /connect\(\{ url: "ws:\/\/localhost\/ws", token: "<token>" \}\)/);
+    assert.match(snippet('Python', { ...request, auth }), /connect\("ws:\/\/localhost\/ws", token="<token>"\)/);
+  }
 });
 
 test('a close code is told in the document’s words, and says whether to return', () => {
@@ -182,7 +197,19 @@ test('a subscription holds the topics of its reply, and counts their updates', (
   assert.deepEqual(session.subscriptions[0].topics, ['quotes:B']);
   assert.equal(session.unsubscribeOperation(ops.subscribe), ops.unsubscribe);
   session.unsubscribe(session.subscriptions[0]);
-  receive({ type: 'quotes.unsubscribe.response', id: [...session.waiting.keys()][0], payload: { topics: ['quotes:B'] } });
+  receive({ type: 'quotes.unsubscribe.response', id: [...session.waiting.keys()].at(-1), payload: { topics: ['quotes:B'] } });
+  assert.deepEqual(session.subscriptions, []);
+});
+
+test('where no request is named to end a subscription, each topic is ended by its own fields', () => {
+  const { session, receive, sent } = fakeSession();
+  const { id } = session.request(ops.subscribe, { symbols: ['A', 'B:C'], interval: 1 });
+  receive({ type: 'quotes.subscribe.response', id, payload: { topics: ['quotes:A', 'quotes:B%3AC'] } });
+  session.unsubscribe(session.subscriptions[0]);
+  assert.deepEqual(sent.slice(1).map(({ type, payload }) => [type, payload]), [['quotes.unsubscribe', { symbol: 'A' }], ['quotes.unsubscribe', { symbol: 'B:C' }]]);
+  session.unsubscribe({ ...session.subscriptions[0], operation: ops.named, payload: { symbol: 'A' } });
+  assert.deepEqual([sent.at(-1).type, sent.at(-1).payload], ['quotes.stop', { symbol: 'A' }]);
+  receive({ type: 'cleared', id: session.request(ops.clear).id, payload: {} });
   assert.deepEqual(session.subscriptions, []);
 });
 

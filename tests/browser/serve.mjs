@@ -17,6 +17,7 @@ export async function serve(documentFile, docs = '/api/v1/ws/asyncapi') {
     if (path === `${docs}.json`) return ['application/json', document];
     if (!path.startsWith(`${docs}/`)) return undefined;
     const file = basename(path);
+    if (file.startsWith('client.')) return ['text/plain; charset=utf-8', 'The server writes its clients; this one has none.\n'];
     const type = TYPES[extname(file)];
     return type && [type, await readFile(new URL(file, ASSETS))];
   };
