@@ -91,6 +91,7 @@ export class Composer {
     const operation = this.#model.operations.find(({ message }) => message.key === key);
     if (!operation) return;
     this.operation = operation;
+    this.#latest.textContent = '';
     const { message } = operation;
     this.#operationSelect.value = key;
     this.#exampleSelect.replaceChildren(...message.examples.map((example, i) => element('option', { value: String(i) }, example.summary ?? example.name ?? `Example ${i + 1}`)));
@@ -103,6 +104,7 @@ export class Composer {
 
   /** Checks the request and sends it; with `isAnyway` whatever the check says. */
   send({ isAnyway = false } = {}) {
+    this.#latest.textContent = '';
     if (this.#tab === 'Raw') return this.#console.sendRaw(this.#raw.value);
     const broken = this.#take();
     if (broken) return this.#showBroken(broken);

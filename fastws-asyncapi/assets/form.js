@@ -104,7 +104,7 @@ function help(own, id) {
   return element(
     'p',
     { class: 'help', id: `${id}-help` },
-    own.description && [inline(own.description.split(/\n\s*\n/)[0]), known.length > 0 && ' · '],
+    own.description && [inline(own.description.split(/\n\s*\n/)[0]), known.length > 0 && (/[.!?]\s*$/.test(own.description) ? ' ' : ' · ')],
     known.map((fact, i) => [i > 0 && ' · ', fact]),
   );
 }
