@@ -5,6 +5,7 @@
 
 pub mod client;
 mod contract;
+mod diff;
 mod document;
 mod example;
 mod file;
@@ -24,3 +25,4 @@ pub use document::{AsyncApi, Security, Version};
 pub use lint::{Finding, Severity, lint};
 pub use mutation::mutations;
 pub use truth::{assert_documented, assert_documented_except};
+pub use diff::{Change, Impact, diff};
