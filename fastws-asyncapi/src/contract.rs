@@ -184,7 +184,7 @@ impl Contract {
 ///
 /// # Errors
 /// A sentence with a line and a column, when the text is neither.
-pub(crate) fn parse(text: &str) -> Result<Value, ContractError> {
+pub fn parse(text: &str) -> Result<Value, ContractError> {
     let is_json = text.trim_start().starts_with('{');
     let parsed = if is_json {
         serde_json::from_str(text).map_err(|error| error.to_string())

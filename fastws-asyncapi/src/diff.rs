@@ -459,8 +459,12 @@ impl Comparison<'_> {
     }
 
     fn bounds(&mut self, was: &Flat, is: &Flat, path: &str) {
+        // A format limits integers only; of what is no integer any more, or was none, the type has been told.
+        let has_ranges = was.takes("number") == is.takes("number");
+        let lower = |flat: &Flat| flat.lower(has_ranges);
+        let upper = |flat: &Flat| flat.upper(has_ranges);
         for (name, low, high) in [
-            ("value", (was.lower(), is.lower()), (was.upper(), is.upper())),
+            ("value", (lower(was), lower(is)), (upper(was), upper(is))),
             ("length", Bound::both("minLength", was, is), Bound::both("maxLength", was, is)),
             ("number of items", Bound::both("minItems", was, is), Bound::both("maxItems", was, is)),
             ("number of members", Bound::both("minProperties", was, is), Bound::both("maxProperties", was, is)),
@@ -809,18 +813,22 @@ impl Flat {
         kinds.into_iter().collect::<Vec<_>>().join(" or ")
     }
 
-    fn lower(&self) -> Option<Bound> {
+    fn lower(&self, has_range: bool) -> Option<Bound> {
         let bound = |keyword, is_exclusive| Some(Bound { value: self.number(keyword)?, is_exclusive, words: "above" });
         let given = [bound("minimum", false), bound("exclusiveMinimum", true)].into_iter().flatten();
         let given = given.reduce(|a, b| if a.is_above(&b) { a } else { b });
-        given.or_else(|| Some(Bound { value: self.range()?.0, is_exclusive: false, words: "above" }))
+        given.or_else(|| {
+            Some(Bound { value: self.range().filter(|_| has_range)?.0, is_exclusive: false, words: "above" })
+        })
     }
 
-    fn upper(&self) -> Option<Bound> {
+    fn upper(&self, has_range: bool) -> Option<Bound> {
         let bound = |keyword, is_exclusive| Some(Bound { value: self.number(keyword)?, is_exclusive, words: "below" });
         let given = [bound("maximum", false), bound("exclusiveMaximum", true)].into_iter().flatten();
         let given = given.reduce(|a, b| if a.is_below(&b) { a } else { b });
-        given.or_else(|| Some(Bound { value: self.range()?.1, is_exclusive: false, words: "below" }))
+        given.or_else(|| {
+            Some(Bound { value: self.range().filter(|_| has_range)?.1, is_exclusive: false, words: "below" })
+        })
     }
 
     /// What the format of an integer leaves room for.

@@ -20,9 +20,9 @@ mod truth;
 mod v2;
 mod v3;
 
-pub use contract::{Contract, ContractError, Event, Message, Request, TopicUse, TopicUseRole};
+pub use contract::{Contract, ContractError, Event, Message, Request, TopicUse, TopicUseRole, parse};
+pub use diff::{Change, Impact, diff};
 pub use document::{AsyncApi, Security, Version};
 pub use lint::{Finding, Severity, lint};
 pub use mutation::mutations;
 pub use truth::{assert_documented, assert_documented_except};
-pub use diff::{Change, Impact, diff};

@@ -1,0 +1,128 @@
+//! A document, wherever it is: a file, an address, or standard input.
+
+use std::io::{IsTerminal as _, Read as _};
+
+use fastws_asyncapi::Contract;
+use serde_json::Value;
+
+use crate::Stop;
+use crate::arguments::Access;
+
+/// This is a document that was read.
+#[derive(Debug)]
+pub(crate) struct Document {
+    /// Where it was, as a person says it.
+    pub(crate) place: String,
+    pub(crate) tree: Value,
+}
+
+impl Document {
+    /// Reads a document.
+    pub(crate) fn read(source: &str, access: &Access) -> Result<Self, Stop> {
+        let place = if source == "-" { "standard input".to_owned() } else { shown(source) };
+        let text = if source == "-" {
+            standard_input("the document")?
+        } else if is_http(source) {
+            get(source, access).map_err(|why| Stop::because(format!("cannot read {place}: {why}")))?
+        } else if source.contains("://") {
+            return Err(Stop::because(format!(
+                "{place} is no address of a document: give one with http:// or https://"
+            )));
+        } else {
+            std::fs::read_to_string(source).map_err(|error| Stop::because(cannot_read(source, &error)))?
+        };
+        Self::parse(place, &text)
+    }
+
+    /// Reads what is there already.
+    pub(crate) fn parse(place: String, text: &str) -> Result<Self, Stop> {
+        let tree = fastws_asyncapi::parse(text).map_err(|error| Stop::because(format!("{place}: {error}")))?;
+        Ok(Self { place, tree })
+    }
+
+    /// What it promises.
+    pub(crate) fn contract(&self) -> Result<Contract, Stop> {
+        Contract::of(&self.tree).map_err(|error| Stop::because(format!("{}: {error}", self.place)))
+    }
+}
+
+/// All of standard input.
+pub(crate) fn standard_input(what: &str) -> Result<String, Stop> {
+    let mut input = std::io::stdin();
+    if input.is_terminal() {
+        return Err(Stop::because(format!(
+            "{what} is read from standard input, which is a terminal; name it, or pipe it"
+        )));
+    }
+    let mut text = String::new();
+    input
+        .read_to_string(&mut text)
+        .map_err(|error| Stop::because(format!("cannot read {what} from standard input: {error}")))?;
+    Ok(text)
+}
+
+pub(crate) fn cannot_read(path: &str, error: &std::io::Error) -> String {
+    let looks_like_host = path.contains(':') || path.starts_with("localhost");
+    let hint = match error.kind() {
+        std::io::ErrorKind::NotFound if looks_like_host => {
+            "; an address begins with http://, https://, ws:// or wss://"
+        }
+        _ => "",
+    };
+    format!("cannot read the file {path}: {error}{hint}")
+}
+
+pub(crate) fn is_http(source: &str) -> bool {
+    source.starts_with("http://") || source.starts_with("https://")
+}
+
+/// The text at an address, or a sentence about why there is none.
+pub(crate) fn get(url: &str, access: &Access) -> Result<String, String> {
+    match fetch(url, access)? {
+        (200..=299, text) => Ok(text),
+        (status @ (401 | 403), _) => Err(format!("the server answered {status}; give a token with --token")),
+        (status, _) => Err(format!("the server answered {status}")),
+    }
+}
+
+/// What is at an address: a status and a text.
+pub(crate) fn fetch(url: &str, access: &Access) -> Result<(u16, String), String> {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(access.timeout))
+        .http_status_as_error(false)
+        .user_agent(concat!("fastws/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .into();
+    let mut request = agent.get(url);
+    if let Some(token) = &access.token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    let told = |error: ureq::Error| match error {
+        ureq::Error::Timeout(_) => format!("no answer within {} s", access.timeout.as_secs_f64()),
+        ureq::Error::Io(error) => error.to_string(),
+        other => other.to_string(),
+    };
+    let mut response = request.call().map_err(told)?;
+    let text = response.body_mut().read_to_string().map_err(told)?;
+    Ok((response.status().as_u16(), text))
+}
+
+/// An address as it may be printed: without a query, where a token may be, and without a password.
+pub(crate) fn shown(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
+    let plain = rest.split(['?', '#']).next().unwrap_or(rest);
+    let (host, path) = plain.find('/').map_or((plain, ""), |slash| plain.split_at(slash));
+    let host = host.rsplit('@').next().unwrap_or(host);
+    format!("{scheme}://{host}{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn what_is_printed_of_an_address_holds_no_secret() {
+        assert_eq!(shown("wss://me:secret@example.com/ws?token=secret#x"), "wss://example.com/ws");
+        assert_eq!(shown("asyncapi@2.json"), "asyncapi@2.json");
+    }
+}

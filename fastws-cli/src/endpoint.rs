@@ -1,0 +1,93 @@
+//! Where an API is: its document and its socket, found from whichever address a person has.
+
+use fastws_asyncapi::Contract;
+use tokio_tungstenite::tungstenite::http::Uri;
+
+use crate::Stop;
+use crate::arguments::{Access, Target};
+use crate::document::{Document, get, is_http, shown};
+
+/// This is an API that can be talked to.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) document: Document,
+    pub(crate) contract: Contract,
+    /// The socket's address.
+    pub(crate) socket: String,
+}
+
+impl Endpoint {
+    /// Finds the document and the socket.
+    pub(crate) fn find(Target { target, document, access }: &Target) -> Result<Self, Stop> {
+        let is_socket = target.starts_with("ws://") || target.starts_with("wss://");
+        let document = match document {
+            Some(document) => Document::read(document, access)?,
+            None if is_socket || is_http(target) => look_for_document(target, access)?,
+            None => Document::read(target, access)?,
+        };
+        let contract = document.contract()?;
+        let socket = if is_socket { target.clone() } else { socket_of(target, &contract, &document)? };
+        Ok(Self { document, contract, socket })
+    }
+}
+
+/// Reads the document that an address leads to: its own, that of its docs page, or that of its socket.
+fn look_for_document(target: &str, access: &Access) -> Result<Document, Stop> {
+    let uri: Uri =
+        target.parse().map_err(|error| Stop::because(format!("{} is no address: {error}", shown(target))))?;
+    let path = uri.path().trim_end_matches('/');
+    if is_http(target) && [".json", ".yaml", ".yml"].iter().any(|end| path.ends_with(end)) {
+        return Document::read(target, access);
+    }
+    let scheme = if matches!(uri.scheme_str(), Some("https" | "wss")) { "https" } else { "http" };
+    let host = uri.authority().map_or("", |authority| authority.as_str());
+    let mut paths = match path {
+        "" => Vec::new(),
+        _ if is_http(target) => vec![format!("{path}.json"), format!("{path}/asyncapi.json"), path.to_owned()],
+        _ => vec![format!("{path}/asyncapi.json"), format!("{path}.json")],
+    };
+    let usual = ["/asyncapi.json", "/docs.json", "/ws/asyncapi.json", "/api/v1/ws/asyncapi.json"];
+    paths.extend(usual.map(str::to_owned).into_iter().filter(|_| path.is_empty() || !is_http(target)));
+    paths.dedup();
+    let mut tried = Vec::new();
+    for path in paths {
+        let url = format!("{scheme}://{host}{path}");
+        let place = shown(&url);
+        let found = get(&url, access)
+            .and_then(|text| Document::parse(place.clone(), &text).map_err(|_| "what is there is no document".into()))
+            .and_then(|document| match document.tree.get("asyncapi") {
+                Some(_) => Ok(document),
+                None => Err("what is there is no AsyncAPI document".into()),
+            });
+        match found {
+            Ok(document) => return Ok(document),
+            Err(why) => tried.push(format!("\n  {place}: {why}")),
+        }
+    }
+    Err(Stop::because(format!(
+        "found no document for {}; name it with --document. Tried:{}",
+        shown(target),
+        tried.concat()
+    )))
+}
+
+/// The socket of a document: the server that the document came from, or else the first one.
+fn socket_of(target: &str, contract: &Contract, document: &Document) -> Result<String, Stop> {
+    let home: Option<Uri> = target.parse().ok().filter(|_| is_http(target));
+    let host_of = |url: &str| url.parse::<Uri>().ok().and_then(|uri| Some(uri.authority()?.as_str().to_owned()));
+    let home_host = home.as_ref().and_then(|uri| Some(uri.authority()?.as_str().to_owned()));
+    let near = contract.urls.iter().find(|url| home_host.is_some() && host_of(url) == home_host);
+    if let Some(url) = near.or_else(|| contract.urls.first()) {
+        return Ok(url.clone());
+    }
+    match home_host {
+        Some(host) => {
+            let scheme = if target.starts_with("https") { "wss" } else { "ws" };
+            Ok(format!("{scheme}://{host}{}", contract.path))
+        }
+        None => Err(Stop::because(format!(
+            "{} names no server; give the socket's address, with --document for the document",
+            document.place
+        ))),
+    }
+}
