@@ -209,7 +209,8 @@ impl Subscription<'_> {
         if !self.printer.is_text {
             // One line each, however the server writes.
             let is_one_line = !text.contains(['\n', '\r']);
-            return Ok(if is_one_line { self.printer.line(text)? } else { self.printer.line(frame)? });
+            let printed = if is_one_line { self.printer.line(text) } else { self.printer.line(frame) };
+            return Ok(printed?);
         }
         let now = jiff::Zoned::now().strftime("%H:%M:%S%.3f");
         let name = frame["topic"].as_str().or_else(|| frame["type"].as_str()).unwrap_or_default();

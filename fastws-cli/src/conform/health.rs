@@ -79,7 +79,10 @@ fn says_ok(subject: &Subject<'_>) -> Outcome {
     let parent = uri.path().trim_end_matches('/').rsplit_once('/').map_or("", |(parent, _)| parent);
     let url = format!("{scheme}://{host}{parent}/health");
     let place = shown(&url);
-    let (status, text) = fetch(&url, subject.access).map_err(|why| format!("{place}: {why}"))?;
+    let (status, text) = match fetch(&url, subject.access) {
+        Ok(answer) => answer,
+        Err(why) => return Verdict::skipped(format!("there is none at {place}: {why}")),
+    };
     let answer: Value = serde_json::from_str(&text).unwrap_or_default();
     match (status, answer["status"].as_str()) {
         (404 | 405, _) => Verdict::skipped(format!("there is none at {place}")),
