@@ -120,12 +120,16 @@ impl Diff<'_> {
                 Some(_) => {}
             }
         }
-        for name in new.security.keys().filter(|name| !old.security.contains_key(*name)) {
-            if old.security.is_empty() {
-                self.add(Impact::Breaking, None, "", format!("authentication is needed now, by `{name}`"));
-            } else {
-                self.add(Impact::Compatible, None, "", format!("authentication by `{name}` is possible too"));
-            }
+        let added: Vec<_> = new
+            .security
+            .keys()
+            .filter(|name| !old.security.contains_key(*name))
+            .map(|name| format!("`{name}`"))
+            .collect();
+        if !added.is_empty() && old.security.is_empty() {
+            self.add(Impact::Breaking, None, "", format!("authentication is needed now, by {}", added.join(" or ")));
+        } else if !added.is_empty() {
+            self.add(Impact::Compatible, None, "", format!("authentication by {} is possible too", added.join(" or ")));
         }
         let shorter = |old: Option<f64>, new: Option<f64>| new.is_some_and(|new| old.is_none_or(|old| new < old));
         if shorter(old.heartbeat, new.heartbeat) {
@@ -359,23 +363,22 @@ impl Comparison<'_> {
         }
     }
 
-    /// Compares the branches that belong together, and returns the others.
+    /// Compares the branches that belong together, and returns the others: those with the same tag, and those that
+    /// have changed nothing but the name.
     fn pair(&mut self, was: Vec<Flat>, is: Vec<Flat>, path: &str) -> (Vec<Flat>, Vec<Flat>) {
-        let mut come = is;
-        let mut rest = Vec::new();
-        for branch in was {
-            match come.iter().position(|other| self.are_same(&branch, other, path)) {
-                Some(at) => drop(come.remove(at)),
-                None => rest.push(branch),
-            }
+        let carry = |branches: &[Flat], tag: &str| branches.iter().filter(|branch| branch.tag() == tag).count();
+        let tags: Vec<_> =
+            was.iter().map(Flat::tag).filter(|tag| (carry(&was, tag), carry(&is, tag)) == (1, 1)).collect();
+        let (tagged, rest): (Vec<_>, Vec<_>) = was.into_iter().partition(|branch| tags.contains(&branch.tag()));
+        let (others, mut come): (Vec<_>, Vec<_>) = is.into_iter().partition(|branch| tags.contains(&branch.tag()));
+        for was in &tagged {
+            let same = others.iter().find(|is| is.tag() == was.tag());
+            same.into_iter().for_each(|is| self.flat(was, is, path));
         }
         let mut gone = Vec::new();
         for branch in rest {
-            match come.iter().position(|other| branch.tag().is_some() && branch.tag() == other.tag()) {
-                Some(at) => {
-                    let other = come.remove(at);
-                    self.flat(&branch, &other, path);
-                }
+            match come.iter().position(|other| self.are_same(&branch, other, path)) {
+                Some(at) => drop(come.remove(at)),
                 None => gone.push(branch),
             }
         }
@@ -848,7 +851,7 @@ impl Flat {
     }
 
     /// What tells it from its sisters: a constant member, a name, or else its only members or its type.
-    fn tag(&self) -> Option<String> {
+    fn tag(&self) -> String {
         let constant = |(name, schemas): (&String, &Vec<Value>)| {
             let value = schemas.iter().find_map(|schema| {
                 let only = schema.get("enum").and_then(Value::as_array).filter(|choices| choices.len() == 1);
@@ -858,20 +861,24 @@ impl Flat {
         };
         let constants: Vec<_> = self.properties.iter().filter_map(constant).collect();
         if !constants.is_empty() {
-            return Some(constants.join(", "));
+            return constants.join(", ");
         }
         let outer = || match &self.required.iter().collect::<Vec<_>>()[..] {
             [only] if self.properties.len() == 1 => Some((*only).clone()),
             _ => None,
         };
-        self.name.clone().or_else(outer).or_else(|| Some(self.type_words()))
+        self.name.clone().or_else(outer).unwrap_or_else(|| self.type_words())
     }
 
     fn described(&self) -> String {
         match (&self.name, self.values()) {
             (Some(name), _) => format!("`{name}`"),
             (None, Some(values)) => shown(&values),
-            (None, None) => self.tag().unwrap_or_default(),
+            (None, None) if self.properties.is_empty() => self.type_words(),
+            (None, None) => {
+                let members: Vec<_> = self.properties.keys().map(|name| format!("`{name}`")).collect();
+                format!("an object with {}", members.join(", "))
+            }
         }
     }
 }
@@ -1400,6 +1407,30 @@ mod tests {
                 assert_eq!(changes, [], "{old} to {new}");
             }
         }
+    }
+
+    /// A branch is found again by its constant, by its name, or by its shape.
+    #[test]
+    fn branches_are_told_apart_whatever_their_order_and_names() {
+        let renamed = |api: &mut Value| {
+            let replay = remove_value(api, "/schemas", "Replay");
+            insert("/schemas", "Recording", replay)(api);
+            let branches = json!([
+                { "$ref": "#/components/schemas/Recording" },
+                { "$ref": "#/components/schemas/Venue" },
+            ]);
+            set("/schemas/Bar/properties/source/oneOf", branches)(api);
+        };
+        check("another order and another name", None, None, "", renamed);
+        check("a branch without a constant", WARNING, COMPATIBLE, "bars.update/payload/source", |api| {
+            let free = json!({ "type": "object", "properties": { "file": { "type": "string" } } });
+            api["schemas"]["Bar"]["properties"]["source"]["oneOf"].as_array_mut().expect("branches").push(free);
+        });
+    }
+
+    fn remove_value(api: &mut Value, pointer: &str, key: &str) -> Value {
+        let object = api.pointer_mut(pointer).and_then(Value::as_object_mut).expect("an object");
+        object.remove(key).expect("it is there")
     }
 
     #[test]

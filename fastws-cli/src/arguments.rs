@@ -83,7 +83,7 @@ pub(crate) enum Format {
 }
 
 /// How documents and sockets are reached.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct Access {
     /// Sent as `Authorization: Bearer`, never printed
     #[arg(long, env = "FASTWS_TOKEN", hide_env_values = true)]
@@ -214,6 +214,7 @@ pub(crate) struct Call {
     pub(crate) operation: String,
 
     /// The payload: JSON, @FILE, or - for standard input
+    #[arg(allow_negative_numbers = true)]
     pub(crate) payload: Option<String>,
 
     /// Send the payload even if the document refuses it
@@ -255,6 +256,7 @@ pub(crate) struct Listen {
 /// Test a running server against its own document
 #[derive(Args, Debug)]
 #[command(after_help = "\
+Groups:
   health   the document, the handshake, the built-in ping, mistakes and how they are answered
   trading  every request: its examples are accepted, its reply is as documented, what its schema refuses is refused
   market   every topic: the subscribe reply, the updates, their end

@@ -17,7 +17,7 @@ use crate::socket::{Heard, Socket, frame, in_seconds, is_answer};
 
 pub(crate) async fn run(arguments: &Call, printer: &Printer) -> Result<(), Stop> {
     let payload = payload::read(arguments.payload.as_deref())?;
-    let endpoint = Endpoint::find(&arguments.target)?;
+    let endpoint = Endpoint::find(&arguments.target, printer)?;
     let request = find(&endpoint.contract, &arguments.operation)?;
     let id = Value::from("fastws-1");
     let frame = frame(request, &id, payload.as_ref());
@@ -25,7 +25,7 @@ pub(crate) async fn run(arguments: &Call, printer: &Printer) -> Result<(), Stop>
         check(&endpoint, request, &frame, printer)?;
     }
 
-    let access = &arguments.target.access;
+    let access = &endpoint.access;
     let mut socket = Socket::connect(&endpoint.socket, access).await.map_err(Stop::Because)?;
     let sent = Instant::now();
     socket.send(frame.to_string()).await;

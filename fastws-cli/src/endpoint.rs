@@ -6,6 +6,7 @@ use tokio_tungstenite::tungstenite::http::Uri;
 use crate::Stop;
 use crate::arguments::{Access, Target};
 use crate::document::{Document, get, is_http, shown};
+use crate::print::Printer;
 
 /// This is an API that can be talked to.
 #[derive(Debug)]
@@ -14,11 +15,13 @@ pub(crate) struct Endpoint {
     pub(crate) contract: Contract,
     /// The socket's address.
     pub(crate) socket: String,
+    /// How the socket is reached: the token goes to no host that only the document has named.
+    pub(crate) access: Access,
 }
 
 impl Endpoint {
     /// Finds the document and the socket.
-    pub(crate) fn find(Target { target, document, access }: &Target) -> Result<Self, Stop> {
+    pub(crate) fn find(Target { target, document, access }: &Target, printer: &Printer) -> Result<Self, Stop> {
         let is_socket = target.starts_with("ws://") || target.starts_with("wss://");
         let document = match document {
             Some(document) => Document::read(document, access)?,
@@ -27,7 +30,14 @@ impl Endpoint {
         };
         let contract = document.contract()?;
         let socket = if is_socket { target.clone() } else { socket_of(target, &contract, &document)? };
-        Ok(Self { document, contract, socket })
+        let mut access = access.clone();
+        if is_http(target) && !is_same_host(target, &socket) && access.token.take().is_some() {
+            let (place, socket) = (shown(target), shown(&socket));
+            printer.note(format_args!(
+                "the token is not sent to {socket}, which is another host than {place}; give that address to send it"
+            ));
+        }
+        Ok(Self { document, contract, socket, access })
     }
 }
 
@@ -89,5 +99,27 @@ fn socket_of(target: &str, contract: &Contract, document: &Document) -> Result<S
             "{} names no server; give the socket's address, with --document for the document",
             document.place
         ))),
+    }
+}
+
+/// Whether two addresses are on one machine, whatever the port.
+fn is_same_host(one: &str, other: &str) -> bool {
+    let host = |url: &str| {
+        let host = url.parse::<Uri>().ok()?.host()?.to_ascii_lowercase();
+        let is_here = ["localhost", "127.0.0.1", "[::1]"].contains(&host.as_str());
+        Some(if is_here { "localhost".to_owned() } else { host })
+    };
+    host(one).is_some() && host(one) == host(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_same_host;
+
+    #[test]
+    fn a_host_is_the_same_on_any_port_and_by_any_name_of_this_machine() {
+        assert!(is_same_host("https://Example.com/docs", "wss://example.com:8443/ws"));
+        assert!(is_same_host("http://localhost:8000/docs", "ws://127.0.0.1:8000/ws"));
+        assert!(!is_same_host("https://example.com/docs", "wss://example.org/ws"));
     }
 }

@@ -18,7 +18,7 @@ use crate::{Stop, document};
 
 pub(crate) async fn run(arguments: &Listen, printer: &Printer) -> Result<(), Stop> {
     let given = payload::read(arguments.payload.as_deref())?;
-    let endpoint = Endpoint::find(&arguments.target)?;
+    let endpoint = Endpoint::find(&arguments.target, printer)?;
     let (request, payload) = wanted(&endpoint, &arguments.topic, given)?;
     check(&endpoint, request, &frame(request, &Value::from(1), payload.as_ref()), printer)?;
     let subscription = Subscription { arguments, endpoint: &endpoint, request, payload, printer };
@@ -27,7 +27,7 @@ pub(crate) async fn run(arguments: &Listen, printer: &Printer) -> Result<(), Sto
     let mut pause = FIRST_PAUSE;
     let mut is_first = true;
     loop {
-        let connecting = Socket::connect(&endpoint.socket, &arguments.target.access);
+        let connecting = Socket::connect(&endpoint.socket, &endpoint.access);
         let connected = tokio::select! {
             connected = connecting => connected,
             () = &mut over => return Ok(()),

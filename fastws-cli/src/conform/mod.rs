@@ -18,15 +18,15 @@ use crate::conform::report::Report;
 use crate::conform::witness::Witness;
 use crate::document::shown;
 use crate::endpoint::Endpoint;
-use crate::print::{FAINT, Printer};
+use crate::print::Printer;
 use crate::schema::{Catalog, Schemas};
 
 pub(crate) async fn run(arguments: &Conform, printer: &Printer) -> Result<(), Stop> {
-    let endpoint = Endpoint::find(&arguments.target)?;
+    let endpoint = Endpoint::find(&arguments.target, printer)?;
     let schemas = Schemas::of(&endpoint.document.tree);
     let mut report = Report::new(printer);
     let (group, place, socket) = (arguments.group, &endpoint.document.place, shown(&endpoint.socket));
-    printer.note(format_args!("{FAINT}{place} against {socket}{FAINT:#}"));
+    report.note(format_args!("{place} against {socket}"));
     let catalog = match Catalog::from_server(&endpoint.contract, &schemas) {
         Ok(catalog) => catalog,
         Err(why) => {
@@ -39,7 +39,7 @@ pub(crate) async fn run(arguments: &Conform, printer: &Printer) -> Result<(), St
         schemas,
         catalog,
         words: endpoint.document.tree.to_string(),
-        access: &arguments.target.access,
+        access: &endpoint.access,
         skip: &arguments.skip,
         wait: arguments.wait,
     };

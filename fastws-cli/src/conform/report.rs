@@ -38,6 +38,11 @@ impl<'a> Report<'a> {
         Self { printer, group: None, passed: 0, failed: 0, skipped: 0 }
     }
 
+    /// Says something beside the checks.
+    pub(super) fn note(&self, text: impl std::fmt::Display) {
+        self.printer.note(format_args!("{FAINT}{text}{FAINT:#}"));
+    }
+
     /// Tells a check: a sentence that is true when it has passed.
     pub(super) fn tell(&mut self, group: &'static str, check: impl Into<String>, outcome: Outcome) -> io::Result<()> {
         let check = check.into();

@@ -15,6 +15,8 @@ use crate::socket::frame;
 const GROUP: &str = "trading";
 
 pub(super) async fn check(subject: &Subject<'_>, report: &mut Report<'_>) -> Result<(), Stop> {
+    let sent: Vec<_> = subject.requests().map(|request| request.message.name.as_str()).collect();
+    report.note(format_args!("sending the documented examples of {}, and wrong payloads", sent.join(", ")));
     for request in &subject.endpoint.contract.requests {
         let name = &request.message.name;
         if subject.skips(request) {

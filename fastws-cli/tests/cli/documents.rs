@@ -90,6 +90,20 @@ async fn a_token_is_sent_and_never_printed() {
 }
 
 #[tokio::test]
+async fn a_token_goes_to_no_host_that_only_the_document_names() {
+    let mut document = small();
+    document["servers"] = json!({ "elsewhere": { "url": "ws://elsewhere.invalid", "protocol": "ws" } });
+    let text = document.to_string();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}/asyncapi.json", listener.local_addr().expect("an address"));
+    let routes = Router::new().route("/asyncapi.json", get(move || std::future::ready(text)));
+    let serving = tokio::spawn(axum::serve(listener, routes).into_future());
+    let told = fastws(&["call", &url, "clock.ask", "--token", "open-sesame"]).await;
+    assert!(told.code == 2 && told.err.contains("the token is not sent to ws://elsewhere.invalid/ws"), "{told:?}");
+    serving.abort();
+}
+
+#[tokio::test]
 async fn lint_prints_findings_and_fails_on_errors() {
     let server = Server::start().await;
     let told = fastws(&["lint", "--deny", "warnings", &format!("{}.json", server.docs())]).await;
