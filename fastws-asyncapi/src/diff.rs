@@ -227,10 +227,15 @@ impl Diff<'_> {
                 self.add(Impact::Breaking, Some(name), "", "the server no longer sends it");
                 continue;
             };
-            if was.topic != is.topic {
-                let topic = |topic: &Option<String>| topic.as_ref().map_or("none".into(), |topic| format!("`{topic}`"));
-                let sentence = format!("its topic is {} now, it was {}", topic(&is.topic), topic(&was.topic));
-                self.add(Impact::Breaking, Some(name), "", sentence);
+            match (&was.topic, &is.topic) {
+                (Some(was), Some(is)) if was != is => {
+                    self.add(Impact::Breaking, Some(name), "", format!("its topic is `{is}` now, it was `{was}`"));
+                }
+                (Some(was), None) => {
+                    self.add(Impact::Breaking, Some(name), "", format!("it has no topic any more, it was `{was}`"));
+                }
+                (None, Some(is)) => self.add(Impact::Compatible, Some(name), "", format!("it has a topic now: `{is}`")),
+                _ => {}
             }
             self.message(&was.message, &is.message, Direction::FromServer);
         }
@@ -821,7 +826,7 @@ impl Flat {
         let given = [bound("minimum", false), bound("exclusiveMinimum", true)].into_iter().flatten();
         let given = given.reduce(|a, b| if a.is_above(&b) { a } else { b });
         given.or_else(|| {
-            Some(Bound { value: self.range().filter(|_| has_range)?.0, is_exclusive: false, words: "above" })
+            Some(Bound { value: self.range().0.filter(|_| has_range)?, is_exclusive: false, words: "above" })
         })
     }
 
@@ -830,19 +835,21 @@ impl Flat {
         let given = [bound("maximum", false), bound("exclusiveMaximum", true)].into_iter().flatten();
         let given = given.reduce(|a, b| if a.is_below(&b) { a } else { b });
         given.or_else(|| {
-            Some(Bound { value: self.range().filter(|_| has_range)?.1, is_exclusive: false, words: "below" })
+            Some(Bound { value: self.range().1.filter(|_| has_range)?, is_exclusive: false, words: "below" })
         })
     }
 
-    /// What the format of an integer leaves room for.
-    fn range(&self) -> Option<(f64, f64)> {
-        let format = self.get("format")?.as_str()?;
-        let (is_signed, bits) = match format.strip_prefix("uint") {
-            Some(bits) => (false, bits),
-            None => (true, format.strip_prefix("int")?),
-        };
-        let bits: i32 = bits.parse().ok().filter(|bits| (1..=128).contains(bits))?;
-        Some(if is_signed { (-2f64.powi(bits - 1), 2f64.powi(bits - 1) - 1.0) } else { (0.0, 2f64.powi(bits) - 1.0) })
+    /// What the format of an integer leaves room for. With 64 bits there is always room.
+    fn range(&self) -> (Option<f64>, Option<f64>) {
+        let format = self.get("format").and_then(Value::as_str).unwrap_or_default();
+        let bits = |bits: &str| bits.parse::<i32>().ok().filter(|bits| (1..64).contains(bits));
+        match (format.strip_prefix("uint"), format.strip_prefix("int")) {
+            (Some(size), _) => (Some(0.0), bits(size).map(|bits| 2f64.powi(bits) - 1.0)),
+            (None, Some(size)) => {
+                (bits(size).map(|bits| -2f64.powi(bits - 1)), bits(size).map(|bits| 2f64.powi(bits - 1) - 1.0))
+            }
+            (None, None) => (None, None),
+        }
     }
 
     /// What members may be that it does not name.

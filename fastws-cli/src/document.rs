@@ -23,7 +23,9 @@ impl Document {
         let text = if source == "-" {
             standard_input("the document")?
         } else if is_http(source) {
-            get(source, access).map_err(|why| Stop::because(format!("cannot read {place}: {why}")))?
+            fetch(source, access)
+                .and_then(text_of)
+                .map_err(|why| Stop::because(format!("cannot read {place}: {why}")))?
         } else if source.contains("://") {
             return Err(Stop::because(format!(
                 "{place} is no address of a document: give one with http:// or https://"
@@ -76,12 +78,12 @@ pub(crate) fn is_http(source: &str) -> bool {
     source.starts_with("http://") || source.starts_with("https://")
 }
 
-/// The text at an address, or a sentence about why there is none.
-pub(crate) fn get(url: &str, access: &Access) -> Result<String, String> {
-    match fetch(url, access)? {
-        (200..=299, text) => Ok(text),
-        (status @ (401 | 403), _) => Err(format!("the server answered {status}; give a token with --token")),
-        (status, _) => Err(format!("the server answered {status}")),
+/// The text of an answer, or a sentence about why it has none.
+pub(crate) fn text_of((status, text): (u16, String)) -> Result<String, String> {
+    match status {
+        200..=299 => Ok(text),
+        401 | 403 => Err(format!("the server answered {status}; give a token with --token")),
+        _ => Err(format!("the server answered {status}")),
     }
 }
 

@@ -1,11 +1,13 @@
 //! Where an API is: its document and its socket, found from whichever address a person has.
 
+use std::collections::BTreeSet;
+
 use fastws_asyncapi::Contract;
 use tokio_tungstenite::tungstenite::http::Uri;
 
 use crate::Stop;
 use crate::arguments::{Access, Target};
-use crate::document::{Document, get, is_http, shown};
+use crate::document::{Document, fetch, is_http, shown, text_of};
 use crate::print::Printer;
 
 /// This is an API that can be talked to.
@@ -58,12 +60,15 @@ fn look_for_document(target: &str, access: &Access) -> Result<Document, Stop> {
     };
     let usual = ["/asyncapi.json", "/docs.json", "/ws/asyncapi.json", "/api/v1/ws/asyncapi.json"];
     paths.extend(usual.map(str::to_owned).into_iter().filter(|_| path.is_empty() || !is_http(target)));
-    paths.dedup();
     let mut tried = Vec::new();
-    for path in paths {
+    let mut seen = BTreeSet::new();
+    for path in paths.into_iter().filter(|path| seen.insert(path.clone())) {
         let url = format!("{scheme}://{host}{path}");
         let place = shown(&url);
-        let found = get(&url, access)
+        // Whoever does not answer here does not answer elsewhere.
+        let answer = fetch(&url, access)
+            .map_err(|why| Stop::because(format!("cannot read {place}, to look for the document there: {why}")))?;
+        let found = text_of(answer)
             .and_then(|text| Document::parse(place.clone(), &text).map_err(|_| "what is there is no document".into()))
             .and_then(|document| match document.tree.get("asyncapi") {
                 Some(_) => Ok(document),

@@ -10,6 +10,10 @@ use crate::print::{BAD, FAINT, GOOD, NAME, Printer, UNSURE, counted};
 
 pub(crate) fn run(arguments: &Lint, printer: &Printer) -> Result<(), Stop> {
     let document = Document::read(&arguments.document, &arguments.access)?;
+    if document.tree.get("asyncapi").is_none() {
+        let place = &document.place;
+        return Err(Stop::because(format!("{place}: this is no AsyncAPI document: it has no `asyncapi` version")));
+    }
     let findings = lint(&document.tree);
     for finding in &findings {
         let (style, severity) = match finding.severity {

@@ -53,6 +53,9 @@ fn collect(error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
         if let Some(meant) = context.iter().find(|branch| !branch.is_empty() && !branch.iter().any(is_type)) {
             return meant.iter().for_each(|inner| collect(inner, faults));
         }
+        let mut told: Vec<_> = context.iter().flatten().map(|inner| shortened(&inner.to_string())).collect();
+        told.dedup();
+        return faults.push(Fault { path: path.to_owned(), message: told.join(", and ") });
     }
     let path = error.instance_path().as_str().to_owned();
     let message = match error.kind() {
