@@ -9,9 +9,14 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use crate::stage::{Server, Told, fastws, file, path};
 
 /// The reasons of the checks that have failed.
-fn failures(told: &Told) -> Vec<String> {
+pub(crate) fn failures(told: &Told) -> Vec<String> {
     let failed = told.values().into_iter().filter(|value| value["outcome"] == "failed");
-    failed.map(|value| format!("{}: {}", value["check"].as_str().expect("a check"), value["reason"])).collect()
+    failed
+        .map(|value| {
+            let text = |key: &str| value[key].as_str().expect("text").to_owned();
+            format!("{}: {}", text("check"), text("reason"))
+        })
+        .collect()
 }
 
 #[tokio::test]

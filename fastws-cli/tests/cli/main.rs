@@ -3,6 +3,7 @@
 mod call;
 mod conform;
 mod documents;
+mod liar;
 mod listen;
 mod manual;
 mod stage;
