@@ -30,6 +30,12 @@ Exit codes:
   1  a finding, a breaking change, a failed check, or the server refused the request
   2  wrong usage, no document, or no connection
 
+Environment:
+  FASTWS_TOKEN             the token, instead of --token
+  NO_COLOR                 no colours
+  SSL_CERT_FILE            whom to trust, instead of whom the machine trusts
+  HTTPS_PROXY, HTTP_PROXY  how to reach documents; sockets are reached directly
+
 Examples:
   fastws lint asyncapi.yaml
   fastws diff old.json new.json

@@ -4,6 +4,8 @@ use std::io::{IsTerminal as _, Read as _};
 
 use fastws_asyncapi::Contract;
 use serde_json::Value;
+use tokio_tungstenite::tungstenite::http::Uri;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use crate::Stop;
 use crate::arguments::Access;
@@ -89,10 +91,16 @@ pub(crate) fn text_of((status, text): (u16, String)) -> Result<String, String> {
 
 /// What is at an address: a status and a text.
 pub(crate) fn fetch(url: &str, access: &Access) -> Result<(u16, String), String> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
+    let mut config = ureq::Agent::config_builder();
+    if is_this_machine(url) {
+        // No proxy leads back here.
+        config = config.proxy(None);
+    }
+    let agent: ureq::Agent = config
         .timeout_global(Some(access.timeout))
         .http_status_as_error(false)
         .user_agent(concat!("fastws/", env!("CARGO_PKG_VERSION")))
+        .tls_config(trusting(url))
         .build()
         .into();
     let mut request = agent.get(url);
@@ -109,6 +117,30 @@ pub(crate) fn fetch(url: &str, access: &Access) -> Result<(u16, String), String>
     Ok((response.status().as_u16(), text))
 }
 
+/// Whether an address is on this machine, whatever its port.
+pub(crate) fn is_this_machine(url: &str) -> bool {
+    let host = host_of(url).unwrap_or_default();
+    host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+}
+
+/// The host of an address, in lower case.
+pub(crate) fn host_of(url: &str) -> Option<String> {
+    Some(url.parse::<Uri>().ok()?.host()?.to_ascii_lowercase())
+}
+
+/// Whom to trust: as the machine says (SSL_CERT_FILE names others), or else as Mozilla does.
+fn trusting(url: &str) -> TlsConfig {
+    if !url.starts_with("https://") {
+        return TlsConfig::default();
+    }
+    let known = rustls_native_certs::load_native_certs().certs;
+    if known.is_empty() {
+        return TlsConfig::default();
+    }
+    let known = known.iter().map(|certificate| Certificate::from_der(certificate).to_owned());
+    TlsConfig::builder().root_certs(RootCerts::from(known)).build()
+}
+
 /// An address as it may be printed: without a query, where a token may be, and without a password.
 pub(crate) fn shown(address: &str) -> String {
     let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
@@ -120,7 +152,15 @@ pub(crate) fn shown(address: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::shown;
+    use super::{is_this_machine, shown};
+
+    #[test]
+    fn this_machine_has_several_names() {
+        for url in ["http://localhost:8000/docs", "ws://127.0.0.9/ws", "http://[::1]:80/"] {
+            assert!(is_this_machine(url), "{url}");
+        }
+        assert!(!is_this_machine("http://localhost.example.com/"));
+    }
 
     #[test]
     fn what_is_printed_of_an_address_holds_no_secret() {

@@ -7,7 +7,7 @@ use tokio_tungstenite::tungstenite::http::Uri;
 
 use crate::Stop;
 use crate::arguments::{Access, Target};
-use crate::document::{Document, fetch, is_http, shown, text_of};
+use crate::document::{Document, fetch, host_of, is_http, is_this_machine, shown, text_of};
 use crate::print::Printer;
 
 /// This is an API that can be talked to.
@@ -88,14 +88,13 @@ fn look_for_document(target: &str, access: &Access) -> Result<Document, Stop> {
 
 /// The socket of a document: the server that the document came from, or else the first one.
 fn socket_of(target: &str, contract: &Contract, document: &Document) -> Result<String, Stop> {
-    let home: Option<Uri> = target.parse().ok().filter(|_| is_http(target));
-    let host_of = |url: &str| url.parse::<Uri>().ok().and_then(|uri| Some(uri.authority()?.as_str().to_owned()));
-    let home_host = home.as_ref().and_then(|uri| Some(uri.authority()?.as_str().to_owned()));
-    let near = contract.urls.iter().find(|url| home_host.is_some() && host_of(url) == home_host);
+    let authority = |url: &str| Some(url.parse::<Uri>().ok()?.authority()?.as_str().to_owned());
+    let home = authority(target).filter(|_| is_http(target));
+    let near = contract.urls.iter().find(|url| home.is_some() && authority(url) == home);
     if let Some(url) = near.or_else(|| contract.urls.first()) {
         return Ok(url.clone());
     }
-    match home_host {
+    match home {
         Some(host) => {
             let scheme = if target.starts_with("https") { "wss" } else { "ws" };
             Ok(format!("{scheme}://{host}{}", contract.path))
@@ -109,12 +108,7 @@ fn socket_of(target: &str, contract: &Contract, document: &Document) -> Result<S
 
 /// Whether two addresses are on one machine, whatever the port.
 fn is_same_host(one: &str, other: &str) -> bool {
-    let host = |url: &str| {
-        let host = url.parse::<Uri>().ok()?.host()?.to_ascii_lowercase();
-        let is_here = ["localhost", "127.0.0.1", "[::1]"].contains(&host.as_str());
-        Some(if is_here { "localhost".to_owned() } else { host })
-    };
-    host(one).is_some() && host(one) == host(other)
+    is_this_machine(one) && is_this_machine(other) || host_of(one).is_some() && host_of(one) == host_of(other)
 }
 
 #[cfg(test)]
