@@ -1416,6 +1416,27 @@ mod tests {
         }
     }
 
+    #[test]
+    fn any_schema_that_loses_a_part_is_compared_to_the_end() {
+        let mut places = vec![String::new()];
+        let mut at = 0;
+        while let Some(place) = places.get(at).cloned() {
+            let pointer = format!("/schemas{place}");
+            if let Some(members) = api().pointer(&pointer).and_then(Value::as_object) {
+                places.extend(members.keys().map(|name| format!("{place}/{}", escape(name))));
+            }
+            at += 1;
+        }
+        for place in places {
+            for value in [json!(null), json!(false), json!([]), json!({ "$ref": "#/components/schemas/Order" })] {
+                let mut mutated = api();
+                *mutated.pointer_mut(&format!("/schemas{place}")).expect("it is there") = value;
+                let (old, new) = (contract(&api(), "2.4.0"), contract(&mutated, "2.4.0"));
+                assert_eq!(diff(&old, &new).is_empty(), diff(&new, &old).is_empty(), "{place}");
+            }
+        }
+    }
+
     /// A branch is found again by its constant, by its name, or by its shape.
     #[test]
     fn branches_are_told_apart_whatever_their_order_and_names() {

@@ -1,6 +1,6 @@
 //! `fastws call`: one request and its reply.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fastws_asyncapi::{Contract, Request};
 use serde_json::Value;
@@ -29,35 +29,34 @@ pub(crate) async fn run(arguments: &Call, printer: &Printer) -> Result<(), Stop>
     let mut socket = Socket::connect(&endpoint.socket, access).await.map_err(Stop::Because)?;
     let sent = Instant::now();
     socket.send(frame.to_string()).await;
-    if request.reply.is_none() {
-        // Whatever went wrong is told before the goodbye is answered.
-        socket.say_goodbye().await;
-    }
+    let patience = if request.reply.is_some() { access.timeout } else { GRACE };
     let answer = async {
         loop {
             match socket.hear().await {
                 Heard::Text(text) => {
                     let frame: Value = serde_json::from_str(&text).unwrap_or_default();
                     if is_answer(request, &id, &frame) {
-                        return Ok(Some(frame));
+                        return Ok(frame);
                     }
                 }
                 Heard::Binary => {}
-                Heard::Closed(_) if request.reply.is_none() => return Ok(None),
                 Heard::Closed(closed) => return Err(Stop::because(closed.told(&endpoint.contract))),
             }
         }
     };
-    let answer = timeout(access.timeout, answer).await;
+    let answer = timeout(patience, answer).await;
     let latency = sent.elapsed();
     let name = &request.message.name;
-    let Ok(answer) = answer else {
-        let place = shown(&endpoint.socket);
-        return Err(Stop::because(format!("{place} does not answer `{name}` within {}", in_seconds(access.timeout))));
-    };
-    match answer? {
-        None => printer.note(format_args!("{FAINT}`{name}` is sent; it has no reply{FAINT:#}")),
-        Some(answer) => {
+    match answer {
+        Err(_) if request.reply.is_none() => {
+            printer.note(format_args!("{FAINT}`{name}` is sent; it has no reply{FAINT:#}"));
+        }
+        Err(_) => {
+            let (place, time) = (shown(&endpoint.socket), in_seconds(patience));
+            return Err(Stop::because(format!("{place} does not answer `{name}` within {time}")));
+        }
+        Ok(answer) => {
+            let answer = answer?;
             let kind = answer["type"].as_str().unwrap_or("?");
             printer.note(format_args!("{FAINT}{kind} after {:.1} ms{FAINT:#}", latency.as_secs_f64() * 1000.0));
             let payload = answer.get("payload").unwrap_or(&Value::Null);
@@ -74,6 +73,9 @@ pub(crate) async fn run(arguments: &Call, printer: &Printer) -> Result<(), Stop>
     socket.say_goodbye().await;
     Ok(())
 }
+
+/// How long to wait for an error where there is no reply: a server may drop what a client began that has gone away.
+pub(crate) const GRACE: Duration = Duration::from_millis(500);
 
 /// The request of a name, or a sentence with the nearest names.
 pub(crate) fn find<'a>(contract: &'a Contract, name: &str) -> Result<&'a Request, Stop> {

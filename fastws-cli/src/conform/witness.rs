@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use super::Subject;
+use crate::call::GRACE;
 use crate::schema::brief;
 use crate::socket::{Closed, Heard, Socket, frame, in_seconds, is_answer};
 
@@ -107,17 +108,17 @@ impl<'a> Witness<'a> {
         &self.passed
     }
 
-    /// Says goodbye after a request without a reply: there has to be no error.
-    pub(super) async fn leave(mut self, after: &str) -> Result<(), String> {
-        self.socket.say_goodbye().await;
+    /// Waits after a request without a reply: there has to be no error, and no end.
+    pub(super) async fn nothing_wrong(&mut self, after: &str) -> Result<(), String> {
+        let end = Instant::now() + GRACE;
         loop {
-            match self.within(self.subject.access.timeout).await? {
+            match self.until(end).await? {
                 Brought::Frame(frame) if frame["type"] == "error" => {
                     return Err(format!("{after} is refused: {}", told(&frame)));
                 }
                 Brought::Frame(_) => {}
-                Brought::Closed(_) => return Ok(()),
-                Brought::Nothing => return Err("the server does not answer a goodbye".into()),
+                Brought::Closed(closed) => return Err(closed.told(&self.subject.endpoint.contract)),
+                Brought::Nothing => return Ok(()),
             }
         }
     }

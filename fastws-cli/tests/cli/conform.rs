@@ -135,15 +135,17 @@ fn foreign() -> Value {
     };
     let mut ask = message("clock.ask", json!({ "type": "string", "maxLength": 3 }));
     ask["examples"] = json!([{ "payload": { "type": "clock.ask", "payload": "UTC" } }]);
+    let mut stop = message("clock.stop", json!({ "type": "boolean" }));
+    stop["examples"] = json!([{ "payload": { "type": "clock.stop", "payload": true } }]);
     let reference = |name: &str| json!({ "$ref": format!("#/channels/ws/messages/{name}") });
     json!({
         "asyncapi": "3.0.0",
         "info": { "title": "Clock", "version": "1", "description": "The time." },
         "channels": { "ws": {
             "address": "/",
-            "messages": { "clock.ask": ask, "clock.told": message("clock.told", json!({ "type": "integer" })) },
+            "messages": { "clock.stop": stop, "clock.ask": ask, "clock.told": message("clock.told", json!({ "type": "integer" })) },
         } },
-        "operations": { "ask": {
+        "operations": { "stop": { "action": "receive", "messages": [reference("clock.stop")] }, "ask": {
             "action": "receive",
             "messages": [reference("clock.ask")],
             "reply": { "messages": [reference("clock.told")] },
@@ -164,7 +166,7 @@ async fn a_server_that_is_not_ours_is_tested_for_what_its_document_says() {
                     if asks {
                         let told = json!({ "type": "clock.told", "payload": 12 }).to_string();
                         let _ = socket.send(Message::text(told)).await;
-                    } else if !message.is_close() {
+                    } else if !message.is_close() && !message.to_text().is_ok_and(|text| text.contains("clock.stop")) {
                         let close = CloseFrame { code: 1003.into(), reason: "what?".into() };
                         let _ = socket.close(Some(close)).await;
                     }
@@ -181,6 +183,8 @@ async fn a_server_that_is_not_ours_is_tested_for_what_its_document_says() {
     // Without ids, a reply is known by its type.
     let told = fastws(&["call", &url, "clock.ask", "\"UTC\"", "--document", path(&document)]).await;
     assert_eq!((told.code, told.out.trim()), (0, "12"), "{told:?}");
+    let told = fastws(&["call", &url, "clock.stop", "true", "--document", path(&document)]).await;
+    assert!(told.code == 0 && told.out.is_empty() && told.err.contains("it has no reply"), "{told:?}");
     let mut lying = foreign();
     lying["channels"]["ws"]["messages"]["clock.told"]["payload"]["properties"]["payload"] = json!({ "type": "string" });
     let lying = file(&lying);
