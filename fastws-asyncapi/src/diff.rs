@@ -1427,11 +1427,12 @@ mod tests {
             }
             at += 1;
         }
+        let old = contract(&api(), "2.4.0");
         for place in places {
-            for value in [json!(null), json!(false), json!([]), json!({ "$ref": "#/components/schemas/Order" })] {
+            for value in [json!(false), json!({ "$ref": "#/components/schemas/Order" })] {
                 let mut mutated = api();
                 *mutated.pointer_mut(&format!("/schemas{place}")).expect("it is there") = value;
-                let (old, new) = (contract(&api(), "2.4.0"), contract(&mutated, "2.4.0"));
+                let new = contract(&mutated, "2.4.0");
                 assert_eq!(diff(&old, &new).is_empty(), diff(&new, &old).is_empty(), "{place}");
             }
         }
