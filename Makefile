@@ -16,7 +16,7 @@ setup: .venv/installed $(PACKAGES:%=%/node_modules/.package-lock.json)
 .venv/installed:
 	@python3 -c 'import ensurepip' 2>/dev/null || ($(SUDO) apt-get update && $(SUDO) apt-get install -y python3-venv)
 	python3 -m venv .venv
-	.venv/bin/pip install --quiet websockets==15.0.1
+	.venv/bin/pip install --quiet websockets==15.0.1 mypy==2.4.1
 	@touch $@
 
 %/node_modules/.package-lock.json: %/package-lock.json

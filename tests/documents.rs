@@ -248,3 +248,17 @@ fn topics_keep_their_text_under_a_prefix() {
 async fn the_document_is_true() {
     fastws::testing::assert_documented(&service()).await;
 }
+
+/// The client up to its runtime, which is the same in all of them. `UPDATE_GOLDEN=1 cargo test` writes it anew.
+#[test]
+fn the_python_client_is_the_reviewed_one() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/orders-client.py");
+    let contract = fastws_asyncapi::Contract::of(&docs().document(&service())).expect("a contract");
+    let client = fastws_asyncapi::client::python(&contract);
+    let (client, _) = client.split_once("# The runtime").expect("a runtime");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, client).expect("written");
+    }
+    let reviewed = std::fs::read_to_string(&path).expect("the reviewed client");
+    assert_eq!(client, reviewed, "see {}", path.display());
+}

@@ -133,8 +133,12 @@ impl<'a> Space<'a> {
 /// The module's docstring: what it is, the API at work, and what holds.
 fn about(contract: &Contract, space: &Space<'_>) -> String {
     let payload = |request: &Request| {
-        let payload = request.message.examples.first().and_then(|frame| frame.get("payload"));
-        payload.filter(|_| request.message.payload.is_some()).map(python_value).unwrap_or_default()
+        let example = request.message.examples.first().and_then(|frame| frame.get("payload"));
+        let without = if request.message.needs_payload { "..." } else { "" };
+        match example.filter(|_| request.message.payload.is_some()) {
+            Some(payload) => python_value(payload),
+            None => without.to_owned(),
+        }
     };
     let mut example = vec![
         "import asyncio".to_owned(),
@@ -522,7 +526,9 @@ fn with_imports(imports: &str, body: &str) -> String {
             body.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').any(|word| word == *name)
         };
         let mut names: Vec<_> = known.split(", ").chain(OWN_TYPES.into_iter().filter(used)).collect();
-        names.sort_by_key(|name| (name.starts_with(|first: char| first.is_ascii_lowercase()), name.to_ascii_lowercase()));
+        names.sort_by_key(|name| {
+            (name.starts_with(|first: char| first.is_ascii_lowercase()), name.to_ascii_lowercase())
+        });
         names.dedup();
         format!("{lines}from typing import (\n    {},\n)\n", names.join(",\n    "))
     });

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mappi
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from ssl import SSLContext
-from typing import Any, Generic, Literal, NamedTuple, NoReturn, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, NoReturn, TypeAlias, TypeVar, cast
 from urllib.parse import quote, unquote, urlsplit
 
 from websockets.asyncio.client import ClientConnection
@@ -143,15 +143,16 @@ class Stream(Generic[P]):
         return self
 
     async def __anext__(self) -> P:
-        update = await self._next()
-        if update is None:
-            raise StopAsyncIteration
-        return update.payload
+        feed = self._begun()
+        try:
+            return cast(P, (await feed.next()).payload)
+        except BaseException:
+            del self  # Whoever keeps a cancelled task keeps its traceback, and with it what this frame refers to.
+            raise
 
-    async def frames(self) -> AsyncIterator[Update[P]]:
+    def frames(self) -> AsyncIterator[Update[P]]:
         """The same updates with their topic, offset, and whether they are snapshots."""
-        while (update := await self._next()) is not None:
-            yield update
+        return _Frames(self._begun)
 
     async def aclose(self) -> None:
         """Ends the stream, and its subscription if no other stream shares it."""
@@ -169,14 +170,30 @@ class Stream(Generic[P]):
         """Whether the server sent all that was missed when the subscription was last made anew."""
         return self._feed.subscription is not None and self._feed.subscription.recovered
 
-    async def _next(self) -> Update[P] | None:
+    def _begun(self) -> _Feed:
         if not self._has_begun:
             self._has_begun = True
             self._connection.join(self._feed, *self._wanted)
-        return await self._feed.next()
+        return self._feed
 
     def __del__(self) -> None:
         self._connection.release_soon(self._feed)
+
+
+class _Frames(Generic[P]):
+    def __init__(self, begin: Callable[[], _Feed]) -> None:
+        self._begin = begin
+
+    def __aiter__(self) -> _Frames[P]:
+        return self
+
+    async def __anext__(self) -> Update[P]:
+        feed = self._begin()
+        try:
+            return await feed.next()
+        except BaseException:
+            del self  # As in a stream.
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -523,7 +540,7 @@ class Connection:
                 return
         topic.offset = offset
         update = Update(frame["type"], topic.name, frame.get("payload"), bool(frame.get("snapshot")), offset, skipped)
-        for subscription in topic.subscriptions:
+        for subscription in tuple(topic.subscriptions):
             if update.type in subscription.means.updates:
                 subscription.offer(update)
 
@@ -616,7 +633,7 @@ class Connection:
             subscription.task = self._spawn(self._subscribe(subscription))
 
     async def _subscribe(self, subscription: _Subscription) -> None:
-        failures = 0
+        failures, refused_at = 0, 0.0
         try:
             while True:
                 try:
@@ -633,10 +650,11 @@ class Connection:
                     if self.state == "closed":
                         return
                 except (ApiError, TimeoutError) as error:
-                    if not subscription.is_live or not _is_passing(error):
+                    refused_at = refused_at or self._now()
+                    if not subscription.is_live or not _may_pass(error, self._now() - refused_at):
                         self._drop(subscription, error)
                         return
-                    pause = self._reconnect.delay(failures)
+                    pause = max(self._reconnect.delay(failures), _SHORTEST_PAUSE)
                     if isinstance(error, ApiError) and error.retry_after_ms is not None:
                         pause = error.retry_after_ms / 1000
                     failures += 1
@@ -797,9 +815,10 @@ class _Subscription:
             feed.is_waiting = False
 
     def end_streams(self, error: Exception | None) -> None:
-        for feed in self.feeds:
-            feed.end(error)
+        feeds = tuple(self.feeds)
         self.feeds.clear()
+        for feed in feeds:
+            feed.end(error)
 
     def offer(self, update: Update[Any]) -> None:
         for feed in tuple(self.feeds):
@@ -835,13 +854,11 @@ class _Feed:
             self.has_ended, self._error = True, error
             self._changed.set()
 
-    async def next(self) -> Update[Any] | None:
+    async def next(self) -> Update[Any]:
         while not self._updates:
             if self.has_ended:
                 error, self._error = self._error, None
-                if error is not None:
-                    raise error
-                return None
+                raise error or StopAsyncIteration
             self._changed.clear()
             await self._changed.wait()
         update = self._updates.popleft()
@@ -854,9 +871,14 @@ def _may_return(code: int) -> bool:
     return code not in (1000, 1002, 1003, 1007, 1008, 1009, 1010) and not 4000 <= code <= 4099
 
 
-def _is_passing(error: ApiError | TimeoutError) -> bool:
-    """Whether the same request may be answered otherwise a little later."""
-    return isinstance(error, TimeoutError) or error.retry_after_ms is not None or error.code in _PASSING
+def _may_pass(error: ApiError | TimeoutError, seconds: float) -> bool:
+    """Whether a subscription that was there before, and has been refused for so long, may come back.
+
+    A server that has just started may not know all of its topics yet, so even what it refuses is asked for a while.
+    """
+    if isinstance(error, TimeoutError) or error.retry_after_ms is not None or error.code in _PASSING:
+        return True
+    return error.code not in _FINAL and seconds < _GRACE
 
 
 def _api_error(payload: Any) -> ApiError:
@@ -921,7 +943,15 @@ _PASSING = frozenset(
     ["unavailable", "rate_limited", "topic_failed", "deadline_exceeded", "cancelled", "too_many_in_flight"]
     + ["internal_error"]
 )
-"""Errors after which a subscription that was there before is asked for again."""
+"""Errors of the server's, after which a subscription is asked for again until it is there."""
+_FINAL = frozenset(
+    ["invalid_payload", "unknown_operation", "unauthenticated", "forbidden", "token_expired", "too_many_subscriptions"]
+)
+"""Errors of the client's, after which it is not."""
+_GRACE = 15.0
+"""For how many seconds it is asked for after any other error, such as an application's own."""
+_SHORTEST_PAUSE = 0.05
+"""Seconds between two times that a subscription is asked for."""
 
 _log = logging.getLogger("fastws.client")
 _socket_log = logging.getLogger("fastws.client.socket")

@@ -7,10 +7,30 @@ use crate::client::words;
 /// The longest line.
 pub(super) const WIDTH: usize = 120;
 
-/// A name as Python's constants, functions and members are written: `multi_subscribe`.
+/// A name as Python's functions and members are written: `multi_subscribe`. What means a type stays free for that.
 pub(super) fn snake(name: &str) -> String {
-    identifier(words(name).join("_"), "operation")
+    let name = identifier(words(name).join("_"), "operation");
+    if TYPE_WORDS.contains(&name.as_str()) { name + "_" } else { name }
 }
+
+/// Words that types are made of: as members of a class they would mean something else in there.
+pub(super) const TYPE_WORDS: [&str; 15] = [
+    "str",
+    "int",
+    "float",
+    "bool",
+    "list",
+    "dict",
+    "tuple",
+    "object",
+    "property",
+    "Any",
+    "Literal",
+    "Never",
+    "NotRequired",
+    "TypedDict",
+    "overload",
+];
 
 /// A name as Python's classes are written: `BarsUpdate`. A name that is one already stays as it is.
 pub(super) fn pascal(name: &str) -> String {
@@ -158,6 +178,7 @@ mod tests {
         assert_eq!(snake("class"), "class_");
         assert_eq!(snake("2fa"), "_2fa");
         assert_eq!(snake("--"), "operation");
+        assert_eq!(snake("list"), "list_", "else no annotation beside it could say list[Bar]");
         assert_eq!(pascal("Bar"), "Bar");
         assert_eq!(pascal("bars.update"), "BarsUpdate");
         assert_eq!(pascal("Bar-Input"), "BarInput");

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::text::{WIDTH, comment, docstring, free, is_identifier, pascal, string};
+use super::text::{TYPE_WORDS, WIDTH, comment, docstring, free, is_identifier, pascal, string};
 
 /// These are the types of a module: one for each named schema, and those that had no name until now.
 pub(super) struct Types<'a> {
@@ -251,10 +251,6 @@ impl<'a> Types<'a> {
 
 /// How many references may lead from one schema to the next.
 const MAX_DEPTH: usize = 32;
-
-/// Words that a field may not have in a class, where types mean something by them.
-const TYPE_WORDS: [&str; 12] =
-    ["str", "int", "float", "bool", "list", "dict", "tuple", "Any", "Literal", "Never", "NotRequired", "TypedDict"];
 
 fn has_fields(object: &Map<String, Value>) -> bool {
     object.get("properties").and_then(Value::as_object).is_some_and(|properties| !properties.is_empty())
