@@ -42,4 +42,4 @@ assert api.state == "closed" and callable(api.draw) and callable(api.draw.more)
 assert inspect.signature(client.connect).parameters["url"].default == 'ws://h"\\/x/ws'
 assert "Deprecated" in str(api.cancel_all.__doc__)
 assert 'open("broken_out", "w")' in str(client.__doc__)
-assert str(client.Api.__doc__).endswith('ends with a quote "\n    ')
+assert str(client.Api.__doc__).rstrip().endswith('ends with a quote "')

@@ -35,7 +35,11 @@ fn document() -> Value {
 /// Runs Python in a folder; it has a minute for each thing.
 async fn run(folder: &Path, arguments: &[&str]) -> Output {
     let mut python = Command::new(repository(".venv/bin/python"));
-    python.args(arguments).current_dir(folder).env("TRADING_API", PROGRAM).env("ASYNCAPI", folder.join("asyncapi.json"));
+    python
+        .args(arguments)
+        .current_dir(folder)
+        .env("TRADING_API", PROGRAM)
+        .env("ASYNCAPI", folder.join("asyncapi.json"));
     let output = python.kill_on_drop(true).output();
     tokio::time::timeout(PATIENCE, output).await.expect("Python ends in time").expect("Python runs")
 }

@@ -216,13 +216,11 @@ impl<'a> Types<'a> {
 
     /// A `TypedDict`, in the syntax of a class unless a field's name is none there.
     fn class(&self, name: &str, about: &str, fields: &[Field<'_>]) -> String {
-        let fits = |field: &Field<'_>| {
-            is_identifier(field.name)
-                && !field.name.starts_with("__")
-                && !TYPE_WORDS.contains(&field.name)
-                && !(field.name.starts_with(|first: char| first.is_ascii_uppercase())
-                    && self.taken.contains(field.name))
+        let is_type = |name: &str| {
+            TYPE_WORDS.contains(&name) || name.starts_with(char::is_uppercase) && self.taken.contains(name)
         };
+        let fits =
+            |field: &Field<'_>| is_identifier(field.name) && !field.name.starts_with("__") && !is_type(field.name);
         let kind = |field: &Field<'_>, kind: &str| {
             if field.is_required { kind.to_owned() } else { format!("NotRequired[{kind}]") }
         };
@@ -361,5 +359,99 @@ pub(super) fn quoted(kind: &str) -> String {
         format!("'{kind}'")
     } else {
         string(kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// The type of a schema beside some named ones, and the definitions that it needed.
+    fn kind_and_definitions(schema: &Value) -> (String, Vec<String>) {
+        let named = json!({ "Side": { "enum": ["buy", "sell"] }, "Level": { "type": "object", "properties": { "price": {} } } });
+        let named = named.as_object().expect("an object").clone();
+        let mut types = Types::of(&named, BTreeSet::from(["Order".to_owned()]));
+        let known = types.definitions.len();
+        // The types live as long as the schemas do, so the schema under test is looked at as one of them.
+        let schema = Box::leak(Box::new(schema.clone()));
+        let kind = types.kind(schema, "Order");
+        (kind, types.definitions.split_off(known))
+    }
+
+    #[test]
+    fn schemas_are_pythons_types() {
+        for (schema, expected) in [
+            (json!(true), "Any"),
+            (json!({}), "Any"),
+            (json!(false), "Never"),
+            (json!({ "type": "string", "format": "decimal" }), "str"),
+            (json!({ "type": ["number", "null"] }), "float | None"),
+            (json!({ "type": ["null", "string"] }), "str | None"),
+            (json!({ "type": "integer", "nullable": true }), "int | None"),
+            (json!({ "type": "array", "items": { "type": "boolean" } }), "list[bool]"),
+            (json!({ "type": "array" }), "list[Any]"),
+            (json!({ "items": [{ "type": "string" }, { "type": "number" }] }), "tuple[str, float]"),
+            (json!({ "type": "array", "prefixItems": [{ "type": "string" }] }), "tuple[str]"),
+            (json!({ "type": "object" }), "dict[str, Any]"),
+            (json!({ "type": "object", "additionalProperties": { "type": "integer" } }), "dict[str, int]"),
+            (json!({ "const": "ok" }), "Literal[\"ok\"]"),
+            (json!({ "const": null }), "None"),
+            (json!({ "enum": ["a", 1, true, null, 1.5] }), "Literal[\"a\", 1, True] | float | None"),
+            (json!({ "$ref": "#/components/schemas/Side" }), "Side"),
+            (json!({ "$ref": "#/components/schemas/Nowhere" }), "Any"),
+            (json!({ "description": "Which way.", "allOf": [{ "$ref": "#/components/schemas/Side" }] }), "Side"),
+            (json!({ "anyOf": [{ "type": "null" }, { "$ref": "#/components/schemas/Side" }] }), "Side | None"),
+            (json!({ "oneOf": [{ "type": "string" }, { "type": "string" }] }), "str"),
+            (json!({ "oneOf": [{ "type": "string" }, {}] }), "Any"),
+        ] {
+            let (kind, definitions) = kind_and_definitions(&schema);
+            assert_eq!(kind, expected, "{schema}");
+            assert_eq!(definitions, Vec::<String>::new(), "{schema}");
+        }
+    }
+
+    #[test]
+    fn objects_without_a_name_get_one() {
+        let schema = json!({
+            "type": "object",
+            "required": ["level"],
+            "properties": { "level": { "type": "object", "properties": { "a": { "type": "integer" } } } }
+        });
+        let (kind, definitions) = kind_and_definitions(&schema);
+        assert_eq!(kind, "Order_", "Order is taken");
+        assert_eq!(
+            definitions,
+            [
+                "class OrderLevel(TypedDict):\n    a: NotRequired[int]\n",
+                "class Order_(TypedDict):\n    level: OrderLevel\n"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_field_that_is_no_name_makes_the_type_a_function_call() {
+        let schema = json!({ "type": "object", "properties": { "a-b": { "$ref": "#/components/schemas/Side" } } });
+        let (_, definitions) = kind_and_definitions(&schema);
+        assert_eq!(
+            definitions,
+            ["Order_ = TypedDict(\n    \"Order_\",\n    {\n        \"a-b\": NotRequired[\"Side\"],\n    },\n)\n"]
+        );
+    }
+
+    #[test]
+    fn the_parts_of_all_of_are_one_type() {
+        let level = json!({ "$ref": "#/components/schemas/Level" });
+        let schema = json!({ "allOf": [level, { "required": ["price", "size"], "properties": { "size": {} } }] });
+        let (_, definitions) = kind_and_definitions(&schema);
+        assert_eq!(definitions, ["class Order_(TypedDict):\n    price: Any\n    size: Any\n"]);
+    }
+
+    #[test]
+    fn literals_break_between_themselves_only() {
+        assert_eq!(literals(r#"Literal["a\", b", 1]"#), Some(vec![r#""a\", b""#, "1"]));
+        assert_eq!(literals(r#"Literal["]"]"#), Some(vec![r#""]""#]));
+        assert_eq!(literals(r#"Literal["a"] | None"#), None);
     }
 }
