@@ -250,6 +250,7 @@ class Connection:
         self._error: ClientError | None = ClientError("there is no connection yet: use `async with connect() as api`")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._runner: asyncio.Task[None] | None = None
+        self._is_closing = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._settled = asyncio.Event()
         self._outbox: asyncio.Queue[tuple[str, asyncio.Future[Any] | None]] = asyncio.Queue()
@@ -275,8 +276,10 @@ class Connection:
 
     async def close(self) -> None:
         """Ends everything: requests fail, streams end, no task is left."""
-        if self._runner is not None and not self._runner.done():
-            self._runner.cancel()
+        if self._runner is not None:
+            if not self._is_closing:
+                self._is_closing = True
+                self._runner.cancel()
             await asyncio.wait([self._runner])
 
     async def opened(self) -> None:
@@ -620,7 +623,7 @@ class Connection:
             self._renew(other, leave=True)
 
     def _subscription(self, operation: str, payload: Any) -> _Subscription:
-        key = operation, json.dumps(payload, sort_keys=True)
+        key = operation, json.dumps(payload, sort_keys=True, allow_nan=False)
         if key not in self._subscriptions:
             self._subscriptions[key] = _Subscription(key, self._subscribes[operation], operation, payload)
         return self._subscriptions[key]
@@ -646,9 +649,6 @@ class Connection:
                         recover = subscription.position()
                         request = self._request(subscription.operation, subscription.payload, recover)
                         await self._reply(request, subscription)
-                except ConnectionLost:
-                    if self.state == "closed":
-                        return
                 except (ApiError, TimeoutError) as error:
                     refused_at = refused_at or self._now()
                     if not subscription.is_live or not _may_pass(error, self._now() - refused_at):
@@ -660,6 +660,9 @@ class Connection:
                     failures += 1
                     _log.info("`%s` is to be made anew in %.2f s: %s", subscription.operation, pause, error)
                     await asyncio.sleep(pause)
+                except ClientError:
+                    if self.state == "closed":
+                        return  # Otherwise the connection was lost, and the next one is waited for.
                 else:
                     if not subscription.is_due:
                         return
@@ -940,12 +943,26 @@ _OPEN_TIMEOUT = 10.0
 _CLOSE_TIMEOUT = 2.0
 """Seconds to wait for the server's close frame."""
 _PASSING = frozenset(
-    ["unavailable", "rate_limited", "topic_failed", "deadline_exceeded", "cancelled", "too_many_in_flight"]
-    + ["internal_error"]
+    (
+        "cancelled",
+        "deadline_exceeded",
+        "internal_error",
+        "rate_limited",
+        "too_many_in_flight",
+        "topic_failed",
+        "unavailable",
+    )
 )
 """Errors of the server's, after which a subscription is asked for again until it is there."""
 _FINAL = frozenset(
-    ["invalid_payload", "unknown_operation", "unauthenticated", "forbidden", "token_expired", "too_many_subscriptions"]
+    (
+        "forbidden",
+        "invalid_payload",
+        "token_expired",
+        "too_many_subscriptions",
+        "unauthenticated",
+        "unknown_operation",
+    )
 )
 """Errors of the client's, after which it is not."""
 _GRACE = 15.0
