@@ -8,7 +8,7 @@ use std::path::Path;
 
 use fastws::axum::body::Body;
 use fastws::axum::http::Request;
-use fastws::{AsyncApi, ErrorPolicy, FastWs, OperationRouter, Payload, Security, Version, lint, payload, send};
+use fastws::{AsyncApi, ErrorPolicy, FastWs, OperationRouter, Payload, Security, Version, client, lint, payload, send};
 use orders::{docs, service};
 use serde_json::json;
 use tower::ServiceExt;
@@ -253,8 +253,8 @@ async fn the_document_is_true() {
 #[test]
 fn the_python_client_is_the_reviewed_one() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/orders-client.py");
-    let contract = fastws_asyncapi::Contract::of(&docs().document(&service())).expect("a contract");
-    let client = fastws_asyncapi::client::python(&contract);
+    let contract = docs().contract(&service());
+    let client = client::python(&contract);
     let (client, _) = client.split_once("# The runtime").expect("a runtime");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, client).expect("written");

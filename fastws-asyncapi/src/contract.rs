@@ -123,8 +123,10 @@ pub enum TopicUseRole {
     Subscribe {
         /// The messages that bring the updates.
         updates: Vec<String>,
-        /// The request that ends it again.
+        /// The request that ends it again, with the same payload.
         unsubscribe: Option<String>,
+        /// Where there is none: the request that ends one topic of it, given the fields of the template.
+        unsubscribe_each: Option<String>,
     },
     /// It ends one.
     Unsubscribe,
@@ -408,13 +410,15 @@ fn topic_use(message: &Value) -> Option<TopicUse> {
         Some(updates) => TopicUseRole::Subscribe {
             updates: updates.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
             unsubscribe: text(message, "x-unsubscribe").map(str::to_owned),
+            unsubscribe_each: None,
         },
         None => TopicUseRole::Unsubscribe,
     };
     Some(TopicUse { template, role })
 }
 
-/// Where a document does not say how a subscription ends, the request with the same template and payload does it.
+/// Where a document does not say how a subscription ends, a request with the same template does it: with the same
+/// payload, or else topic by topic.
 fn pair_unsubscribes(requests: &mut [Request]) {
     let is_unsubscribe = |topic: &TopicUse| topic.role == TopicUseRole::Unsubscribe;
     let endings: Vec<_> = requests
@@ -424,14 +428,16 @@ fn pair_unsubscribes(requests: &mut [Request]) {
             Some((topic.template.clone(), request.message.payload.clone(), request.message.name.clone()))
         })
         .collect();
-    for request in requests {
-        if let Some(TopicUse { template, role: TopicUseRole::Subscribe { unsubscribe, .. } }) = &mut request.topic
-            && unsubscribe.is_none()
-        {
-            let ends = |(other, payload, _): &&(String, Option<Value>, String)| {
-                other == template && *payload == request.message.payload
-            };
-            *unsubscribe = endings.iter().find(ends).map(|(_, _, name)| name.clone());
+    for Request { message, topic, .. } in requests {
+        let Some(TopicUse { template, role }) = topic else { continue };
+        let TopicUseRole::Subscribe { unsubscribe, unsubscribe_each, .. } = role else { continue };
+        let mut endings = endings.iter().filter(|(other, ..)| other == template);
+        if unsubscribe.is_none() {
+            let same = endings.clone().find(|(_, payload, _)| *payload == message.payload);
+            *unsubscribe = same.map(|(_, _, name)| name.clone());
+        }
+        if unsubscribe.is_none() {
+            *unsubscribe_each = endings.next().map(|(_, _, name)| name.clone());
         }
     }
 }

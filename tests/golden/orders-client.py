@@ -66,6 +66,10 @@ class Account(TypedDict):
     """The account."""
 
 
+AnyErrorCode: TypeAlias = "ErrorCode | ApplicationErrorCode"
+"""A stable word for programs."""
+
+
 ApplicationErrorCode: TypeAlias = str
 """An error code of this application's own."""
 
@@ -149,8 +153,7 @@ class ErrorMessage(TypedDict):
 class ErrorPayload(TypedDict):
     """Why a request was refused."""
 
-    code: ErrorCode | ApplicationErrorCode
-    """A stable word for programs."""
+    code: AnyErrorCode
     message: str
     """A sentence for a person."""
     operation: NotRequired[str]
@@ -283,6 +286,8 @@ class V1BalanceSubscribeResponseMessage(TypedDict):
 
 
 class V1BalanceSubscribeResponsePayload(TypedDict):
+    """Payload of `v1.balance.subscribe.response`."""
+
     status: Literal["ok"]
     """Always `ok`; a failure is an `error` frame."""
     message: str
@@ -312,6 +317,8 @@ class V1BalanceUnsubscribeResponseMessage(TypedDict):
 
 
 class V1BalanceUnsubscribeResponsePayload(TypedDict):
+    """Payload of `v1.balance.unsubscribe.response`."""
+
     status: Literal["ok"]
     """Always `ok`; a failure is an `error` frame."""
     message: str

@@ -6,31 +6,12 @@ use std::path::Path;
 use std::process::Output;
 use std::time::Duration;
 
-use fastws_asyncapi::Contract;
-use fastws_asyncapi::client::python;
-use serde_json::{Value, json};
+use fastws::Contract;
+use fastws::client::python;
+use serde_json::Value;
 use server::program::PROGRAM;
 use server::{has_tool, market, repository};
 use tokio::process::Command;
-
-/// The document, with what hand-written operations do to topics said as well, which code cannot know.
-fn document() -> Value {
-    let ws = trading_api::service(&market().0).expect("a service");
-    let mut document = trading_api::docs(([127, 0, 0, 1], 8000).into()).document(&ws);
-    let messages = &mut document["components"]["messages"];
-    for (name, topic, updates) in [
-        ("multi_subscribe", "bars:{symbol}:{resolution}", Some("bars.update")),
-        ("alerts.subscribe", "alerts", Some("alerts.alert")),
-        ("alerts.unsubscribe", "alerts", None),
-        ("clear_subscriptions", "*", None),
-    ] {
-        messages[name]["x-topic"] = topic.into();
-        if let Some(updates) = updates {
-            messages[name]["x-updates"] = json!([updates]);
-        }
-    }
-    document
-}
 
 /// Runs Python in a folder; it has a minute for each thing.
 async fn run(folder: &Path, arguments: &[&str]) -> Output {
@@ -58,7 +39,8 @@ async fn the_client_passes_mypy_and_works_with_every_operation_through_cuts_and_
     }
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
-    let document = document();
+    let ws = trading_api::service(&market().0).expect("a service");
+    let document = trading_api::docs(([127, 0, 0, 1], 8000).into()).document(&ws);
     let module = python(&Contract::of(&document).expect("a contract"));
     std::fs::write(folder.join("client.py"), module).expect("written");
     std::fs::write(folder.join("asyncapi.json"), document.to_string()).expect("written");

@@ -243,12 +243,14 @@ impl<'a> Module<'a, '_> {
 
     fn subscribes(&self, request: &Request) -> Option<String> {
         let topic = request.topic.as_ref()?;
-        let TopicUseRole::Subscribe { updates, unsubscribe } = &topic.role else { return None };
+        let TopicUseRole::Subscribe { updates, unsubscribe, unsubscribe_each } = &topic.role else { return None };
         let updates: String = updates.iter().map(|name| format!("{}, ", string(name))).collect();
         let updates =
             if updates.matches(", ").count() > 1 { updates.trim_end_matches(", ") } else { updates.trim_end() };
         let mut means = format!("updates=({updates})");
-        if let Some(ending) = unsubscribe.as_ref().and_then(|name| self.contract.request(name)) {
+        if let Some(ending) =
+            unsubscribe.as_ref().or(unsubscribe_each.as_ref()).and_then(|name| self.contract.request(name))
+        {
             let same = ending.message.payload == request.message.payload;
             let fields = if same { Some(None) } else { self.fields(&topic.template, ending).map(Some) };
             if let Some(fields) = fields {

@@ -196,7 +196,9 @@ impl Diff<'_> {
     fn topic_role(&mut self, name: Option<&str>, was: &TopicUseRole, is: &TopicUseRole) {
         use TopicUseRole::{Subscribe, Unsubscribe};
         let (was, is) = match (was, is) {
-            (Subscribe { updates: a, unsubscribe: b }, Subscribe { updates: c, unsubscribe: d }) => ((a, b), (c, d)),
+            (Subscribe { updates: a, unsubscribe: b, .. }, Subscribe { updates: c, unsubscribe: d, .. }) => {
+                ((a, b), (c, d))
+            }
             (Unsubscribe, Unsubscribe) => return,
             (Subscribe { .. }, Unsubscribe) | (Unsubscribe, Subscribe { .. }) => {
                 let sentence = "it has changed sides: what began a subscription ends it, or the other way round";
