@@ -24,5 +24,5 @@ pub use contract::{Contract, ContractError, Event, Message, Request, TopicUse, T
 pub use diff::{Change, Impact, diff};
 pub use document::{AsyncApi, Security, Version};
 pub use lint::{Finding, Severity, lint};
-pub use mutation::mutations;
+pub use mutation::{Mutation, mutations};
 pub use truth::{assert_documented, assert_documented_except};

@@ -2,86 +2,149 @@
 
 use serde_json::{Map, Value, json};
 
+/// This is a payload that differs from an example in one place.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Mutation {
+    /// What is different, for a person: `/symbol being null`.
+    pub what: String,
+    /// Where, as a JSON Pointer into the payload.
+    pub path: String,
+    /// The payload.
+    pub payload: Value,
+}
+
 /// Variants of a payload: each place left out, replaced by values of every kind, and moved to and beyond the bounds that
-/// its schema names. Deterministic. `resolve` follows references.
+/// its schema names. The same each time, and each once.
 ///
 /// Whole numbers written as `1.0` are not among them: JSON Schema takes them for integers, typed decoders do not.
-pub fn mutations(payload: &Value, schema: &Value, components: &Map<String, Value>) -> Vec<Value> {
-    let mut mutated = Vec::new();
-    let mut places = Vec::new();
-    collect(payload, schema, components, String::new(), &mut places);
-    for Place { pointer, schema } in places {
-        for value in beside(&schema) {
-            let mut variant = payload.clone();
-            if let Some(place) = variant.pointer_mut(&pointer) {
-                *place = value;
-                mutated.push(variant);
-            }
-        }
-        mutated.extend(without(payload, &pointer));
-        if let Some(Value::Object(object)) = payload.pointer(&pointer) {
-            let mut wider = object.clone();
-            wider.insert("unknown_field".into(), 1.into());
-            mutated.extend(replaced(payload, &pointer, wider.into()));
-        }
-        if let Some(Value::Array(list)) = payload.pointer(&pointer) {
-            let longest = schema.get("maxItems").and_then(Value::as_u64).unwrap_or(3);
-            let many = list.iter().cycle().take(usize::try_from(longest).unwrap_or(3).min(1000) + 1).cloned().collect();
-            mutated.extend(replaced(payload, &pointer, many));
+pub fn mutations(payload: &Value, schema: &Value, components: &Map<String, Value>) -> Vec<Mutation> {
+    let mut maker = Maker { payload, components, made: Vec::new() };
+    maker.place(Some(payload), schema, String::new(), 0);
+    let mut made: Vec<Mutation> = Vec::new();
+    for mutation in maker.made {
+        let is_new = mutation.payload != *payload && made.iter().all(|known| known.payload != mutation.payload);
+        if is_new {
+            made.push(mutation);
         }
     }
-    mutated
+    made
 }
 
-struct Place {
-    pointer: String,
-    schema: Value,
+struct Maker<'a> {
+    payload: &'a Value,
+    components: &'a Map<String, Value>,
+    made: Vec<Mutation>,
 }
 
-/// Every place in a payload with what its schema says about it, as far as `properties` and `items` tell.
-fn collect(value: &Value, schema: &Value, components: &Map<String, Value>, pointer: String, places: &mut Vec<Place>) {
-    let schema = resolve(schema, components);
-    match value {
-        Value::Object(object) => {
-            for (name, inner) in object {
-                let of = schema.get("properties").and_then(|all| all.get(name)).unwrap_or(&Value::Null);
-                let name = name.replace('~', "~0").replace('/', "~1");
-                collect(inner, of, components, format!("{pointer}/{name}"), places);
+impl Maker<'_> {
+    /// Mutates a place of the payload, which may be empty, and everything within.
+    fn place(&mut self, value: Option<&Value>, schema: &Value, path: String, depth: usize) {
+        if depth > DEEPEST {
+            return;
+        }
+        let parts = self.parts(schema, 0);
+        if value.is_some() {
+            self.missing(&path);
+        }
+        for wrong in kinds() {
+            self.replace(&path, wrong);
+        }
+        for part in &parts {
+            for wrong in at_bounds(part) {
+                self.replace(&path, wrong);
             }
         }
-        Value::Array(list) => {
-            for (number, inner) in list.iter().enumerate().take(2) {
-                let items = schema.get("items").unwrap_or(&Value::Null);
-                let of = items.get(number).unwrap_or(items);
-                collect(inner, of, components, format!("{pointer}/{number}"), places);
+        match value {
+            Some(Value::Object(object)) => {
+                let mut wider = object.clone();
+                wider.insert("unknown_field".into(), 1.into());
+                self.make(format!("{} with an unknown field", named(&path)), &path, wider.into());
+                let properties = parts.iter().filter_map(|part| part.get("properties")?.as_object()).flatten();
+                let mut fields: Map<String, Value> = object.keys().map(|name| (name.clone(), Value::Null)).collect();
+                fields.extend(properties.map(|(name, schema)| (name.clone(), schema.clone())));
+                for (name, schema) in &fields {
+                    self.place(object.get(name), schema, format!("{path}/{}", escape(name)), depth + 1);
+                }
             }
+            Some(Value::Array(list)) => {
+                let bound = |key: &str| parts.iter().find_map(|part| part.get(key)?.as_u64());
+                let count = |bound: u64| usize::try_from(bound).unwrap_or(usize::MAX).min(MANY);
+                let longest = count(bound("maxItems").unwrap_or(3));
+                if !list.is_empty() {
+                    let many = list.iter().cycle().take(longest + 1).cloned().collect();
+                    self.make(format!("{} with {} items", named(&path), longest + 1), &path, many);
+                }
+                for (number, inner) in list.iter().enumerate().take(2) {
+                    let items = parts.iter().find_map(|part| part.get("items")).unwrap_or(&Value::Null);
+                    let schema = items.get(number).unwrap_or(items).clone();
+                    self.place(Some(inner), &schema, format!("{path}/{number}"), depth + 1);
+                }
+            }
+            _ => {}
         }
-        _ => {}
     }
-    places.push(Place { pointer, schema: schema.clone() });
-}
 
-/// A schema that is a reference, or an `allOf` or `anyOf` around one, as what it means.
-fn resolve<'a>(mut schema: &'a Value, components: &'a Map<String, Value>) -> &'a Value {
-    for _ in 0..16 {
-        let within = |key: &str| {
-            let parts = schema.get(key)?.as_array()?;
-            parts.iter().find(|part| part.get("type").is_none_or(|kind| kind != "null"))
+    fn replace(&mut self, path: &str, value: Value) {
+        let text = value.to_string();
+        let shown = if text.chars().count() > 40 {
+            format!("{}… ({} characters)", text.chars().take(12).collect::<String>(), text.chars().count())
+        } else {
+            text
         };
-        let reference = schema.get("$ref").and_then(Value::as_str).and_then(|reference| reference.rsplit('/').next());
-        let Some(next) =
-            reference.and_then(|name| components.get(name)).or_else(|| within("allOf").or(within("anyOf")))
-        else {
-            return schema;
-        };
-        schema = next;
+        self.make(format!("{} being {shown}", named(path)), path, value);
     }
-    schema
+
+    fn missing(&mut self, path: &str) {
+        let Some((parent, name)) = path.rsplit_once('/') else { return };
+        let mut payload = self.payload.clone();
+        let Some(place) = payload.pointer_mut(parent) else { return };
+        match place {
+            Value::Object(object) => drop(object.shift_remove(&unescape(name))),
+            Value::Array(list) => drop(name.parse().ok().map(|number: usize| list.remove(number))),
+            _ => return,
+        }
+        self.made.push(Mutation { what: format!("{path} missing"), path: path.into(), payload });
+    }
+
+    /// Puts a value into a place of the payload.
+    fn make(&mut self, what: String, path: &str, value: Value) {
+        let mut payload = self.payload.clone();
+        if let Some(place) = payload.pointer_mut(path) {
+            *place = value;
+        } else {
+            let Some((parent, name)) = path.rsplit_once('/') else { return };
+            let Some(Value::Object(object)) = payload.pointer_mut(parent) else { return };
+            object.insert(unescape(name), value);
+        }
+        self.made.push(Mutation { what, path: path.into(), payload });
+    }
+
+    /// A schema's own keywords, and those of what it refers to or allows.
+    fn parts(&self, schema: &Value, depth: usize) -> Vec<Map<String, Value>> {
+        let Some(object) = schema.as_object().filter(|_| depth <= DEEPEST) else { return Vec::new() };
+        let mut parts = vec![object.clone()];
+        let name = object.get("$ref").and_then(Value::as_str).and_then(|reference| reference.rsplit('/').next());
+        if let Some(target) = name.and_then(|name| self.components.get(&unescape(name))) {
+            parts.extend(self.parts(target, depth + 1));
+        }
+        for keyword in ["allOf", "anyOf", "oneOf"] {
+            for part in object.get(keyword).and_then(Value::as_array).into_iter().flatten() {
+                parts.extend(self.parts(part, depth + 1));
+            }
+        }
+        parts
+    }
 }
 
-/// Values of every kind, and those at the bounds of a schema.
-fn beside(schema: &Value) -> Vec<Value> {
-    let mut values = vec![
+/// How deep mutations go.
+const DEEPEST: usize = 6;
+/// Lists and texts are not made longer than this: the message would be too large.
+const MANY: usize = 1000;
+
+/// Values of every kind.
+fn kinds() -> Vec<Value> {
+    vec![
         Value::Null,
         json!(true),
         json!(0),
@@ -100,7 +163,12 @@ fn beside(schema: &Value) -> Vec<Value> {
         json!([1]),
         json!({}),
         json!({ "a": 1 }),
-    ];
+    ]
+}
+
+/// Values at the bounds that a schema names, and beyond.
+fn at_bounds(schema: &Map<String, Value>) -> Vec<Value> {
+    let mut values = Vec::new();
     for bound in ["minimum", "maximum"].iter().filter_map(|key| schema.get(*key)) {
         match bound.as_i64() {
             Some(bound) => values.extend([bound.saturating_sub(1), bound, bound.saturating_add(1)].map(Value::from)),
@@ -108,35 +176,26 @@ fn beside(schema: &Value) -> Vec<Value> {
         }
     }
     for length in ["minLength", "maxLength"].iter().filter_map(|key| schema.get(*key)?.as_u64()) {
-        let lengths = [length.saturating_sub(1), length, length + 1].map(|length| usize::try_from(length).unwrap_or(0));
+        let length = usize::try_from(length).unwrap_or(usize::MAX).min(MANY);
         // Characters of two bytes tell lengths in characters from lengths in bytes.
-        values.extend(
-            lengths
-                .into_iter()
-                .filter(|length| *length <= 4096)
-                .flat_map(|length| [json!("A".repeat(length)), json!("é".repeat(length))]),
-        );
+        let texts = [length.saturating_sub(1), length, length + 1];
+        values.extend(texts.into_iter().flat_map(|length| [json!("A".repeat(length)), json!("é".repeat(length))]));
     }
     values.extend(schema.get("enum").and_then(Value::as_array).into_iter().flatten().cloned());
     values
 }
 
-fn replaced(payload: &Value, pointer: &str, value: Value) -> Option<Value> {
-    let mut variant = payload.clone();
-    *variant.pointer_mut(pointer)? = value;
-    Some(variant)
+fn named(path: &str) -> &str {
+    if path.is_empty() { "the payload" } else { path }
 }
 
-/// The payload without the place.
-fn without(payload: &Value, pointer: &str) -> Option<Value> {
-    let (parent, name) = pointer.rsplit_once('/')?;
-    let mut variant = payload.clone();
-    match variant.pointer_mut(parent)? {
-        Value::Object(object) => drop(object.shift_remove(&name.replace("~1", "/").replace("~0", "~"))?),
-        Value::Array(list) => drop(list.remove(name.parse().ok()?)),
-        _ => return None,
-    }
-    Some(variant)
+/// A name as a segment of a JSON Pointer, by RFC 6901.
+fn escape(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+fn unescape(segment: &str) -> String {
+    segment.replace("~1", "/").replace("~0", "~")
 }
 
 #[cfg(test)]
@@ -150,19 +209,22 @@ mod tests {
         let schema = json!({ "type": "object", "properties": {
             "size": { "$ref": "#/components/schemas/Size" },
             "names": { "type": "array", "items": { "type": "string", "maxLength": 3 }, "maxItems": 2 },
+            "note": { "type": "string" },
         } });
         let payload = json!({ "size": 5, "names": ["a"] });
         let all = mutations(&payload, &schema, &components);
-        for expected in [
-            json!({ "names": ["a"] }),
-            json!({ "size": 0, "names": ["a"] }),
-            json!({ "size": 10, "names": ["a"] }),
-            json!({ "size": 5, "names": ["AAAA"] }),
-            json!({ "size": 5, "names": ["a", "a", "a"] }),
-            json!({ "size": 5, "names": ["a"], "unknown_field": 1 }),
-            json!({ "size": 5, "names": [] }),
+        for (path, expected) in [
+            ("/size", json!({ "names": ["a"] })),
+            ("/size", json!({ "size": 0, "names": ["a"] })),
+            ("/size", json!({ "size": 10, "names": ["a"] })),
+            ("/names/0", json!({ "size": 5, "names": ["AAAA"] })),
+            ("/names", json!({ "size": 5, "names": ["a", "a", "a"] })),
+            ("/names", json!({ "size": 5, "names": [] })),
+            ("/note", json!({ "size": 5, "names": ["a"], "note": 1.5 })),
+            ("", json!({ "size": 5, "names": ["a"], "unknown_field": 1 })),
         ] {
-            assert!(all.contains(&expected), "{expected}");
+            assert!(all.iter().any(|made| made.path == path && made.payload == expected), "{path}: {expected}");
         }
+        assert!(!all.iter().any(|made| made.payload == payload));
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::AsyncApi;
 use crate::contract::{Contract, Message, Request};
 use crate::lint::{Severity, lint};
-use crate::mutation::mutations;
+use crate::mutation::{Mutation, mutations};
 
 /// Holds a service against its own document, for users' tests: one line, and whatever is not true fails the test.
 ///
@@ -124,7 +124,7 @@ impl<'a> Trial<'a> {
         let examples = request.message.examples.iter().filter_map(|example| example.get("payload"));
         let payloads: Vec<_> =
             examples.flat_map(|example| mutations(example, schema, &self.contract.schemas)).collect();
-        for payload in payloads {
+        for Mutation { payload, .. } in payloads {
             let frame = json!({ "type": name, "id": "mutation", "payload": payload });
             let is_documented = documented.is_valid(&frame);
             let answer = self.ask(&mut client, frame, request.reply.is_some()).await;

@@ -3,7 +3,7 @@
 mod branch;
 mod comparison;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use self::comparison::{Comparison, without_words};

@@ -2,7 +2,6 @@
 
 mod health;
 mod market;
-mod mutations;
 mod report;
 mod trading;
 mod witness;
