@@ -11,8 +11,16 @@ use crate::market::{self, Instrument, Market};
 #[schemars(example = serde_json::json!({ "symbols": ["AAPL", "MSFT"] }))]
 #[schemars(example = serde_json::json!({ "symbol": "BTCUSD" }))]
 #[schemars(extend("anyOf" = [
-    { "title": "QuotesOfSeveral", "required": ["symbols"], "properties": { "symbols": { "type": "array" } } },
-    { "title": "QuotesOfOne", "required": ["symbol"], "properties": { "symbol": { "type": "string" } } },
+    {
+        "title": "QuotesOfSeveral",
+        "required": ["symbols"],
+        "properties": { "symbols": { "type": "array", "items": { "type": "string" }, "description": "The instruments' symbols." } },
+    },
+    {
+        "title": "QuotesOfOne",
+        "required": ["symbol"],
+        "properties": { "symbol": { "type": "string", "description": "The instrument's symbol." } },
+    },
 ]))]
 pub struct QuotesSubscription {
     /// The instruments' symbols.
