@@ -366,13 +366,14 @@ export class ApiConnection {
   // Connecting
 
   async #dial(): Promise<void> {
-    this.#enter("connecting");
     const attempt = {};
-    this.#timer = this.#after(this.#openTimeout, () => this.#fail(attempt, "the connection took too long to open"));
     this.#opening = attempt;
+    this.#timer = this.#after(this.#openTimeout, () => this.#fail(attempt, "the connection took too long to open"));
+    this.#enter("connecting");
     let socket: Socket;
     try {
       const token = typeof this.#token === "function" ? await this.#token() : this.#token;
+      // It may have been closed meanwhile, or have taken too long.
       if (this.#opening !== attempt) return;
       const { url, protocols } = authorized(this.#url, token, this.#wire.tokenQuery);
       socket = protocols === undefined ? new this.#socketClass(url) : new this.#socketClass(url, protocols);
@@ -442,9 +443,9 @@ export class ApiConnection {
     const delay = this.#comeBackAfter ?? this.#backOff(this.#attempts);
     this.#comeBackAfter = undefined;
     this.#attempts += 1;
-    this.#enter("waiting");
     // This timer keeps a Node program alive: a client that waits is not done.
     this.#timer = this.#timers.setTimeout(this.#wake, delay);
+    this.#enter("waiting");
     for (const request of [...this.#pending.values()]) request.reject(new ConnectionLost(close));
   }
 
@@ -662,7 +663,7 @@ export class ApiConnection {
     }
     for (const held of position.holders) {
       held.isLive = false;
-      this.#settleLater(held, undefined);
+      this.#askAgain(held, undefined);
     }
   }
 
@@ -782,16 +783,15 @@ export class ApiConnection {
     } catch (error) {
       if (error instanceof ConnectionLost || error instanceof ConnectionClosed) return false;
       const positions = this.#positions(held);
-      if (held.hasBegun && isPassing(error)) this.#settleLater(held, error);
+      if (held.hasBegun && isPassing(error, held.failures)) this.#askAgain(held, error);
       else this.#drop(held, error as Error);
       this.#revive(positions, held);
       return false;
     }
   }
 
-  #settleLater(held: HeldSubscription, error: unknown): void {
-    const asked = error instanceof ApiError ? error.retryAfterMs : undefined;
-    const delay = asked ?? (held.failures === 0 ? 0 : this.#backOff(held.failures));
+  #askAgain(held: HeldSubscription, error: unknown): void {
+    const delay = (error instanceof ApiError ? error.retryAfterMs : undefined) ?? this.#backOff(held.failures);
     held.failures += 1;
     this.#timers.clearTimeout(held.timer);
     held.timer = this.#after(delay, () => void this.#settle(held));
@@ -1121,10 +1121,14 @@ function keyOf(operation: string, payload: unknown): string {
   return `${operation} ${JSON.stringify(payload ?? null, sorted)}`;
 }
 
-/** Whether the same request may succeed later. */
-function isPassing(error: unknown): boolean {
-  if (error instanceof RequestTimeout) return true;
-  return error instanceof ApiError && (error.retryAfterMs !== undefined || PASSING_CODES.includes(error.code));
+/**
+ * Whether a subscription that was granted before may be granted again later. A server that has just started may not
+ * know yet what it knew, so an application's own refusals count only when they repeat themselves.
+ */
+function isPassing(error: unknown, failures: number): boolean {
+  if (!(error instanceof ApiError)) return error instanceof RequestTimeout;
+  if (error.retryAfterMs !== undefined || PASSING_CODES.includes(error.code)) return true;
+  return !LASTING_CODES.includes(error.code) && failures < MOST_REFUSALS;
 }
 
 const PASSING_CODES: readonly string[] = [
@@ -1136,6 +1140,18 @@ const PASSING_CODES: readonly string[] = [
   "topic_failed",
   "unavailable",
 ];
+
+const LASTING_CODES: readonly string[] = [
+  "forbidden",
+  "invalid_payload",
+  "malformed_message",
+  "too_many_subscriptions",
+  "unauthenticated",
+  "unknown_operation",
+];
+
+/** With the default back-off this is about a minute. */
+const MOST_REFUSALS = 10;
 
 /** Whether a close code means that connecting again would end the same way. */
 function isFinal(code: number): boolean {
