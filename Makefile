@@ -6,8 +6,9 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 test: setup format lint check documentation conformance-quick
 
-# Folders with packages for Node: browser tests, and the official generators that take our documents.
-PACKAGES = tests/browser tests/generators
+# Folders with packages for Node: the browser's and the clients' tests, and the official generators that take our
+# documents.
+PACKAGES = tests/browser tests/clients tests/generators
 
 # A browser, Node with the tests' packages, and Python with a WebSocket client.
 setup: .venv/installed $(PACKAGES:%=%/node_modules/.package-lock.json)

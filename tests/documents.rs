@@ -249,16 +249,21 @@ async fn the_document_is_true() {
     fastws::testing::assert_documented(&service()).await;
 }
 
-/// The client up to its runtime, which is the same in all of them. `UPDATE_GOLDEN=1 cargo test` writes it anew.
+/// The clients up to their runtimes, which are files of their own already. `UPDATE_GOLDEN=1 cargo test` writes them anew.
 #[test]
-fn the_python_client_is_the_reviewed_one() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/orders-client.py");
+fn the_clients_are_the_reviewed_ones() {
     let contract = docs().contract(&service());
-    let client = client::python(&contract);
-    let (client, _) = client.split_once("# The runtime").expect("a runtime");
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(&path, client).expect("written");
+    for (name, client, mark) in [
+        ("orders-client.ts", client::typescript(&contract), "// -------- The runtime"),
+        ("orders-client.py", client::python(&contract), "# The runtime"),
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+        let (client, runtime) = client.split_once(mark).expect("a runtime");
+        assert!(runtime.len() > 10_000, "{name} has its runtime");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&path, client).expect("written");
+        }
+        let reviewed = std::fs::read_to_string(&path).expect("the reviewed client");
+        assert!(client == reviewed, "{} is not what the service says today", path.display());
     }
-    let reviewed = std::fs::read_to_string(&path).expect("the reviewed client");
-    assert_eq!(client, reviewed, "see {}", path.display());
 }

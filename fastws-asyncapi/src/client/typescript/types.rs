@@ -371,7 +371,8 @@ fn words_of(schema: &Value) -> Vec<String> {
 /// What a type cannot say: how long, how large, of which form. Bounds that an integer's format implies are left out.
 fn bounds(schema: &Value) -> Option<String> {
     let range = |least: &str, most: &str, what: &str| {
-        let bound = |word: &str| schema.get(word).filter(|bound| bound.is_number());
+        let is_telling = |bound: &&Value| bound.as_f64().is_some_and(|bound| bound.abs() < EXACT);
+        let bound = |word: &str| schema.get(word).filter(is_telling);
         let what = if what.is_empty() { String::new() } else { format!(" {what}") };
         match (bound(least), bound(most)) {
             (Some(least), Some(most)) if least == most => Some(format!("exactly {least}{what}")),
@@ -392,3 +393,6 @@ fn bounds(schema: &Value) -> Option<String> {
     sentence.get_mut(..1)?.make_ascii_uppercase();
     Some(sentence + ".")
 }
+
+/// Where integers begin that a number does not hold exactly, 2^53 - 1: a bound there is no news.
+const EXACT: f64 = 9_007_199_254_740_991.0;

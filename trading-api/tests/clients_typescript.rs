@@ -1,0 +1,90 @@
+//! The TypeScript client, generated from the served document: it compiles, and it does what it says.
+
+mod server;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use fastws_asyncapi::{Contract, client};
+use serde_json::{Value, json};
+use server::program::Program;
+use server::{has_tool, repository};
+use trading_api::DOCS_PATH;
+
+#[test]
+fn the_typescript_client_compiles_and_keeps_its_word() {
+    let tools = ["tests/clients/node_modules/typescript", "tests/browser/node_modules/playwright-core"];
+    if !tools.into_iter().all(has_tool) || !has_browser() {
+        return;
+    }
+    let folder = repository("tests/clients");
+    let document = Program::start(&[]).get(&format!("{DOCS_PATH}.json"));
+    let generated = folder.join("generated");
+    write_client(&generated, &document);
+    write_client(&generated.join("declared"), &declared(document.clone()));
+    std::fs::write(generated.join("document.json"), document.to_string()).expect("written");
+
+    run(&folder, "node_modules/.bin/tsc", &["--project", "."]);
+    // For who has Node's types and not the browser's.
+    run(&folder, "node_modules/.bin/tsc", &["--project", "tsconfig.node.json"]);
+    let tests = ["scripted.test", "trading.test", "browser.test"];
+    let sources = tests.map(|test| format!("{test}.ts"));
+    let mut arguments = vec!["generated/client.ts", "--bundle", "--platform=node", "--packages=external"];
+    arguments.extend(sources.iter().map(String::as_str));
+    arguments.extend(["--format=esm", "--outdir=generated/run", "--out-extension:.js=.mjs", "--entry-names=[name]"]);
+    run(&folder, "node_modules/.bin/esbuild", &arguments);
+    let page = ["page.tsx", "--bundle", "--format=esm", "--jsx=automatic", "--outfile=generated/run/page.mjs"];
+    run(&folder, "node_modules/.bin/esbuild", &page);
+
+    let compiled = tests.map(|test| format!("generated/run/{test}.mjs"));
+    let mut arguments = vec!["--test", "--test-force-exit", "--test-timeout=120000"];
+    arguments.extend(compiled.iter().map(String::as_str));
+    run(&folder, "node", &arguments);
+}
+
+fn write_client(folder: &Path, document: &Value) {
+    let contract = Contract::of(document).expect("a contract");
+    std::fs::create_dir_all(folder).expect("a folder");
+    std::fs::write(folder.join("client.ts"), client::typescript(&contract)).expect("written");
+    std::fs::write(folder.join("useTopic.ts"), client::react(&contract)).expect("written");
+}
+
+/// The document as it would be if it said of every operation what that does to topics, and took tokens in the query.
+fn declared(mut document: Value) -> Value {
+    let messages = &mut document["components"]["messages"];
+    messages["multi_subscribe"]["x-topic"] = "bars:{symbol}:{resolution}".into();
+    messages["multi_subscribe"]["x-updates"] = json!(["bars.update"]);
+    messages["multi_subscribe"]["x-unsubscribe"] = "bars.unsubscribe".into();
+    messages["clear_subscriptions"]["x-topic"] = "*".into();
+    messages["alerts.subscribe"]["x-topic"] = "alerts".into();
+    messages["alerts.subscribe"]["x-updates"] = json!(["alerts.alert"]);
+    messages["alerts.unsubscribe"]["x-topic"] = "alerts".into();
+    let access = json!({ "type": "httpApiKey", "in": "query", "name": "access" });
+    document["components"]["securitySchemes"] = json!({ "access": access });
+    document
+}
+
+fn run(folder: &Path, program: &str, arguments: &[&str]) {
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .env("TRADING_API", server::program::PROGRAM)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("{program} runs: {error}"));
+    let (told, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{program} {}: {told}{complained}", arguments.join(" "));
+}
+
+/// Whether there is a Chromium; where `make test` has installed one, there has to be.
+fn has_browser() -> bool {
+    let there = std::path::Path::new("/usr/bin/chromium").exists();
+    assert!(
+        there || std::env::var_os("FASTWS_REQUIRE_TOOLS").is_none(),
+        "chromium is missing; `make setup` installs it"
+    );
+    if !there {
+        eprintln!("skipped: there is no /usr/bin/chromium; `make setup` installs it");
+    }
+    there
+}
