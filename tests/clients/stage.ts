@@ -107,7 +107,7 @@ export class Proxy {
 
   /** Ends every connection without a goodbye. */
   cut(): void {
-    for (const socket of this.#sockets) socket.resetAndDestroy();
+    for (const socket of this.#sockets) socket.destroy();
   }
 
   get url(): string {

@@ -37,7 +37,7 @@ fn the_typescript_client_compiles_and_keeps_its_word() {
     run(&folder, "node_modules/.bin/esbuild", &page);
 
     let compiled = tests.map(|test| format!("generated/run/{test}.mjs"));
-    let mut arguments = vec!["--test", "--test-force-exit", "--test-timeout=120000"];
+    let mut arguments = vec!["--test", "--test-timeout=120000"];
     arguments.extend(compiled.iter().map(String::as_str));
     run(&folder, "node", &arguments);
 }
