@@ -23,23 +23,30 @@ test("components follow topics, share them, and come back with the server", asyn
   const page = await browser.newPage();
   const complaints: string[] = [];
   page.on("pageerror", (error: Error) => complaints.push(String(error)));
+  const heard: string[] = [];
+  page.on("console", (message: { text(): string }) => heard.push(message.text()));
   // Any page of the server will do: it gives the script its origin.
   await page.goto(`${program.origin}/api/v1/health`);
   await page.addScriptTag({ type: "module", content: readFileSync(new URL("page.mjs", import.meta.url), "utf8") });
 
-  const shows = (text: RegExp) => page.locator("output").filter({ hasText: text });
+  const shows = async (text: RegExp, count = 1) => {
+    const place = page.locator("output").filter({ hasText: text }).nth(count - 1);
+    await place.waitFor().catch(async (error: Error) => {
+      assert.fail(`${error.message}\n${await page.locator("body").innerHTML()}\n${[...complaints, ...heard].join("\n")}`);
+    });
+  };
   const topics = async (expected: string[]) => {
     for (;;) {
       const held = await page.evaluate(async () => (await window.api.listSubscriptions()).topics);
       if (JSON.stringify(held) === JSON.stringify(expected)) return;
     }
   };
-  await shows(/^AAPL \d/).nth(1).waitFor();
+  await shows(/^AAPL \d/, 2);
   await topics(["bars:AAPL:1"]);
 
   await page.evaluate(() => window.setSymbols(["GOOGL", "NOSUCH"]));
-  await shows(/^GOOGL \d/).waitFor();
-  await shows(/^ApiError: .*NOSUCH/).waitFor();
+  await shows(/^GOOGL \d/);
+  await shows(/^ApiError: .*NOSUCH/);
   await topics(["bars:GOOGL:1"]);
 
   await page.evaluate(() => window.setSymbols(["GOOGL"]));
@@ -47,7 +54,7 @@ test("components follow topics, share them, and come back with the server", asyn
   const before = await snapshots();
   await program.kill();
   await page.locator('output:not([data-state="open"])').waitFor();
-  await shows(/^GOOGL \d/).waitFor();
+  await shows(/^GOOGL \d/);
   await program.start();
   await page.locator('output[data-state="open"]').waitFor();
   while ((await snapshots()) === before);
