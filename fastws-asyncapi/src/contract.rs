@@ -417,27 +417,26 @@ fn topic_use(message: &Value) -> Option<TopicUse> {
     Some(TopicUse { template, role })
 }
 
-/// Where a document does not say how a subscription ends, a request with the same template does it: with the same
-/// payload, or else topic by topic.
+/// What ends a subscription is what the document names, or else a request with the same template: with the same payload
+/// if it takes that, or else topic by topic.
 fn pair_unsubscribes(requests: &mut [Request]) {
-    let is_unsubscribe = |topic: &TopicUse| topic.role == TopicUseRole::Unsubscribe;
-    let endings: Vec<_> = requests
-        .iter()
-        .filter_map(|request| {
-            let topic = request.topic.as_ref().filter(|topic| is_unsubscribe(topic))?;
-            Some((topic.template.clone(), request.message.payload.clone(), request.message.name.clone()))
-        })
-        .collect();
+    let ends = |request: &Request, named: Option<&str>, template: &str| {
+        let topic = request.topic.as_ref().filter(|topic| topic.role == TopicUseRole::Unsubscribe);
+        match named {
+            Some(name) => request.message.name == name,
+            None => topic.is_some_and(|topic| topic.template == template),
+        }
+    };
+    let all: Vec<_> = requests.to_vec();
     for Request { message, topic, .. } in requests {
         let Some(TopicUse { template, role }) = topic else { continue };
         let TopicUseRole::Subscribe { unsubscribe, unsubscribe_each, .. } = role else { continue };
-        let mut endings = endings.iter().filter(|(other, ..)| other == template);
+        let named = unsubscribe.take();
+        let mut endings = all.iter().filter(|request| ends(request, named.as_deref(), template));
+        let same = endings.clone().find(|ending| ending.message.payload == message.payload);
+        *unsubscribe = same.map(|ending| ending.message.name.clone());
         if unsubscribe.is_none() {
-            let same = endings.clone().find(|(_, payload, _)| *payload == message.payload);
-            *unsubscribe = same.map(|(_, _, name)| name.clone());
-        }
-        if unsubscribe.is_none() {
-            *unsubscribe_each = endings.next().map(|(_, _, name)| name.clone());
+            *unsubscribe_each = endings.next().map(|ending| ending.message.name.clone());
         }
     }
 }

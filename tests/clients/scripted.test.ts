@@ -5,7 +5,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { test, type TestContext } from "node:test";
 import { WebSocket } from "ws";
-import * as declared from "./generated/declared/client.ts";
+import { connect as connectWithToken } from "./generated/tokens/client.ts";
 import {
   ApiError,
   BufferOverflow,
@@ -237,7 +237,7 @@ test("a token that no subprotocol can carry ends the client at once", async (t) 
 
 test("a document that takes tokens in the query alone gets them there", async (t) => {
   const script = await Script.start(t);
-  const api = declared.connect({ url: script.url, WebSocket, token: "a b" });
+  const api = connectWithToken({ url: script.url, WebSocket, token: "a b" });
   t.after(() => api.close());
   const peer = await script.accept();
   assert.deepEqual([peer.url, peer.protocols], ["/?access=a+b", undefined]);
@@ -444,7 +444,7 @@ test("a part of a subscription that was ended stays ended after a reconnect", as
 
 test("a request that ends everything ends everything", async (t) => {
   const script = await Script.start(t);
-  const api = declared.connect({ url: script.url, WebSocket, reconnect: { base: 1 } });
+  const api = connect({ url: script.url, WebSocket, reconnect: { base: 1 } });
   t.after(() => api.close());
   const peer = await script.accept();
   const many = api.streamMultiSubscribe({ symbols: ["AAPL", "MSFT"] })[Symbol.asyncIterator]();

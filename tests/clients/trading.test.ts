@@ -4,7 +4,6 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test, type TestContext } from "node:test";
 import { WebSocket } from "ws";
-import * as declared from "./generated/declared/client.ts";
 import { ApiError, ConnectionLost, connect, type Api, type Bar, type RequestMap } from "./generated/client.ts";
 import { Program, Proxy, Queue, reached, take } from "./stage.ts";
 
@@ -164,10 +163,10 @@ test("a hundred loops begin at once, though the server takes few requests at a t
   assert.equal((await api.listSubscriptions()).count, symbols.length * resolutions.length);
 });
 
-test("a document that declares its hand-written subscriptions gets streams of them too", async (t) => {
+test("hand-written subscriptions have streams too, which end topic by topic", async (t) => {
   const program = await Program.start(t);
   const proxy = await Proxy.start(t, program.port);
-  const api = declared.connect({ url: proxy.url, WebSocket, reconnect: { base: 20 } });
+  const api = connect({ url: proxy.url, WebSocket, reconnect: { base: 20 } });
   t.after(() => api.close());
   const back = new Queue<string>();
   await api.alerts.subscribe();
@@ -179,4 +178,17 @@ test("a document that declares its hand-written subscriptions gets streams of th
   await take(bars);
   await api.clearSubscriptions();
   for await (const _ of { [Symbol.asyncIterator]: () => bars });
+});
+
+test("leaving a loop over several topics ends each of them", async (t) => {
+  const program = await Program.start(t);
+  const api = connect({ url: program.url, WebSocket });
+  t.after(() => api.close());
+  const topics = new Set<string>();
+  for await (const { topic } of api.streamMultiSubscribe({ symbols: ["AAPL", "BTCUSD"] }).frames()) {
+    if (topics.add(topic).size === 2) break;
+  }
+  assert.deepEqual([...topics].sort(), ["bars:AAPL:1", "bars:BTCUSD:1"]);
+  // Two endings are on their way: requests are answered in order, so they are done when this is.
+  assert.deepEqual((await api.listSubscriptions()).topics, []);
 });

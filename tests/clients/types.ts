@@ -2,7 +2,6 @@
 
 import { ApiError, type Api, type Bar, type ClientFrame, type Resolution, type ServerFrame } from "./generated/client.ts";
 import { useTopic } from "./generated/useTopic.ts";
-import type { Api as Declared } from "./generated/declared/client.ts";
 
 export async function requests(api: Api): Promise<void> {
   const reply = await api.bars.subscribe({ symbol: "AAPL", resolution: "1" }, { timeout: 100, signal: AbortSignal.timeout(5) });
@@ -23,14 +22,14 @@ export async function requests(api: Api): Promise<void> {
   await api.request("bars.follow", {});
 }
 
-export async function updates(api: Api, declared: Declared): Promise<void> {
+export async function updates(api: Api): Promise<void> {
   for await (const bar of api.bars.stream({ symbol: "AAPL" }, { buffer: 10, overflow: "drop-oldest" })) bar satisfies Bar;
   for await (const frame of api.bars.stream({ symbol: "AAPL" }).frames()) {
     frame.type satisfies "bars.update";
     frame.payload satisfies Bar;
     frame.skipped satisfies number | undefined;
   }
-  for await (const alert of declared.alerts.stream()) alert.severity satisfies "info" | "warning" | "critical";
+  for await (const alert of api.alerts.stream()) alert.severity satisfies "info" | "warning" | "critical";
   api.on("quotes.update", (quote, { topic }) => [quote.bid satisfies number | null | undefined, topic satisfies string]);
   // @ts-expect-error: a request is no event
   api.on("bars.subscribe", () => {});

@@ -26,6 +26,9 @@ export interface Account {
   account: number;
 }
 
+/** A stable word for programs. */
+export type AnyErrorCode = ErrorCode | ApplicationErrorCode;
+
 /** An error code of this application's own. Of the form `^[a-z][a-z0-9_]*$`. */
 export type ApplicationErrorCode = string;
 
@@ -82,8 +85,7 @@ export interface ErrorDetail {
 
 /** Why a request was refused. */
 export interface ErrorPayload {
-  /** A stable word for programs. */
-  code: ErrorCode | ApplicationErrorCode;
+  code: AnyErrorCode;
   /** A sentence for a person. */
   message: string;
   /** The operation that was asked for. */
@@ -170,6 +172,7 @@ export interface UnsubscribedPayload {
   resubscribe: boolean;
 }
 
+/** Payload of `v1.balance.subscribe.response`. */
 export interface V1BalanceSubscribeResponsePayload {
   /** Always `ok`; a failure is an `error` frame. */
   status: "ok";
@@ -181,6 +184,7 @@ export interface V1BalanceSubscribeResponsePayload {
   account: number;
 }
 
+/** Payload of `v1.balance.unsubscribe.response`. */
 export interface V1BalanceUnsubscribeResponsePayload {
   /** Always `ok`; a failure is an `error` frame. */
   status: "ok";

@@ -5,7 +5,7 @@ mod server;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use fastws_asyncapi::{Contract, client};
+use fastws::{Contract, client};
 use serde_json::{Value, json};
 use server::program::Program;
 use server::{has_tool, repository};
@@ -21,7 +21,7 @@ fn the_typescript_client_compiles_and_keeps_its_word() {
     let document = Program::start(&[]).get(&format!("{DOCS_PATH}.json"));
     let generated = folder.join("generated");
     write_client(&generated, &document);
-    write_client(&generated.join("declared"), &declared(document.clone()));
+    write_client(&generated.join("tokens"), &with_tokens(document.clone()));
     std::fs::write(generated.join("document.json"), document.to_string()).expect("written");
 
     run(&folder, "node_modules/.bin/tsc", &["--project", "."]);
@@ -49,16 +49,8 @@ fn write_client(folder: &Path, document: &Value) {
     std::fs::write(folder.join("useTopic.ts"), client::react(&contract)).expect("written");
 }
 
-/// The document as it would be if it said of every operation what that does to topics, and took tokens in the query.
-fn declared(mut document: Value) -> Value {
-    let messages = &mut document["components"]["messages"];
-    messages["multi_subscribe"]["x-topic"] = "bars:{symbol}:{resolution}".into();
-    messages["multi_subscribe"]["x-updates"] = json!(["bars.update"]);
-    messages["multi_subscribe"]["x-unsubscribe"] = "bars.unsubscribe".into();
-    messages["clear_subscriptions"]["x-topic"] = "*".into();
-    messages["alerts.subscribe"]["x-topic"] = "alerts".into();
-    messages["alerts.subscribe"]["x-updates"] = json!(["alerts.alert"]);
-    messages["alerts.unsubscribe"]["x-topic"] = "alerts".into();
+/// The document as it would be if tokens came in the query.
+fn with_tokens(mut document: Value) -> Value {
     let access = json!({ "type": "httpApiKey", "in": "query", "name": "access" });
     document["components"]["securitySchemes"] = json!({ "access": access });
     document

@@ -5,6 +5,8 @@ mod typescript;
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 pub use python::python;
 pub use typescript::{react, typescript};
 
@@ -39,6 +41,54 @@ impl<'a> Namespace<'a> {
             TopicUseRole::Unsubscribe => None,
         })
     }
+}
+
+/// This is what a field of a topic's template is in a payload; in the topic's name it is text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FieldKind {
+    Text,
+    Integer,
+    Number,
+}
+
+/// The request that ends a subscription, and, where it takes another payload than that which began it, the template's
+/// fields, which make one up for each topic. `None` where nothing ends it.
+pub(crate) fn ending<'a>(contract: &'a Contract, request: &'a Request) -> Option<(&'a Request, Option<Fields<'a>>)> {
+    let topic = request.topic.as_ref()?;
+    let TopicUseRole::Subscribe { unsubscribe, unsubscribe_each, .. } = &topic.role else { return None };
+    if let Some(name) = unsubscribe {
+        return Some((contract.request(name)?, None));
+    }
+    let ending = contract.request(unsubscribe_each.as_ref()?)?;
+    let payload = resolved(contract, ending.message.payload.as_ref()?);
+    let properties = payload.get("properties")?.as_object()?;
+    let names = topic.template.split('{').skip(1).filter_map(|part| part.split_once('}')).map(|(name, _)| name);
+    let kinds = names.map(|name| Some((name, kind(contract, properties.get(name)?)?)));
+    Some((ending, Some(kinds.collect::<Option<_>>()?)))
+}
+
+/// The fields of a template in its order.
+pub(crate) type Fields<'a> = Vec<(&'a str, FieldKind)>;
+
+fn kind(contract: &Contract, schema: &Value) -> Option<FieldKind> {
+    let schema = resolved(contract, schema);
+    let kinds = match &schema["type"] {
+        Value::Array(kinds) => kinds.as_slice(),
+        kind => std::slice::from_ref(kind),
+    };
+    let own = kinds.iter().find_map(|kind| match kind.as_str()? {
+        "string" => Some(FieldKind::Text),
+        "integer" => Some(FieldKind::Integer),
+        "number" => Some(FieldKind::Number),
+        _ => None,
+    });
+    let choices = ["anyOf", "oneOf", "allOf"].into_iter().filter_map(|key| schema.get(key)?.as_array()).flatten();
+    own.or_else(|| choices.into_iter().find_map(|choice| kind(contract, choice)))
+}
+
+fn resolved<'a>(contract: &'a Contract, schema: &'a Value) -> &'a Value {
+    let name = schema.get("$ref").and_then(Value::as_str).and_then(|reference| reference.rsplit('/').next());
+    name.and_then(|name| contract.schemas.get(name)).unwrap_or(schema)
 }
 
 /// The words of a name, however it is written: `multi_subscribe`, `cancelAll` and `cancel-all` have two.

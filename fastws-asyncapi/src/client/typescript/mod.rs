@@ -9,6 +9,7 @@ use serde_json::Value;
 use self::operations::{members, shown_call};
 use self::text::{WIDTH, comment, key, literal_key, quoted};
 use self::types::Types;
+use super::{FieldKind, ending};
 use crate::contract::{Contract, Message, Request, TopicUseRole};
 
 /// Writes the TypeScript client of a contract: one file without dependencies, for browsers and Node.
@@ -218,10 +219,13 @@ fn wire(contract: &Contract) -> String {
         facts.extend(request.reply.as_ref().map(|reply| format!("reply: {}", quoted(&reply.name))));
         facts.push(format!("hasId: {}", request.message.has_id));
         match request.topic.as_ref().map(|topic| (&topic.role, &topic.template)) {
-            Some((TopicUseRole::Subscribe { updates, unsubscribe }, _)) => {
+            Some((TopicUseRole::Subscribe { updates, .. }, template)) => {
                 let updates: Vec<_> = updates.iter().map(|update| quoted(update)).collect();
                 facts.push(format!("updates: [{}]", updates.join(", ")));
-                facts.extend(unsubscribe.as_ref().map(|name| format!("unsubscribe: {}", quoted(name))));
+                if let Some((ending, fields)) = ending(contract, request) {
+                    facts.push(format!("unsubscribe: {}", quoted(&ending.message.name)));
+                    facts.extend(fields.map(|fields| by_topic(template, &fields)));
+                }
             }
             Some((TopicUseRole::Unsubscribe, template)) => facts.push(format!("ends: {}", quoted(template))),
             None => {}
@@ -236,6 +240,16 @@ fn wire(contract: &Contract) -> String {
         lines += &format!("    {code}: {},\n", quoted(meaning));
     }
     format!("/** What the runtime knows of the document. */\nconst WIRE: WireDescription = {{\n{lines}  }},\n}};\n\n")
+}
+
+/// How a payload is made up of a topic's name.
+fn by_topic(template: &str, fields: &[(&str, FieldKind)]) -> String {
+    let reader = |(name, kind): &(&str, FieldKind)| {
+        let reader = if *kind == FieldKind::Text { "String" } else { "Number" };
+        format!("{}: {reader}", literal_key(name))
+    };
+    let fields: Vec<_> = fields.iter().map(reader).collect();
+    format!("byTopic: {{ template: {}, fields: {{ {} }} }}", quoted(template), fields.join(", "))
 }
 
 /// The query parameter for a token, where the servers list that way and no other that a browser can go.

@@ -844,12 +844,14 @@ export class ApiConnection {
     const isShared = ({ holders }: TopicPosition) => [...holders].some((other) => other !== held && other.isLive);
     const isNeeded = isWanted || positions.length === 0 || !positions.every(isShared);
     if (unsubscribe !== undefined && isNeeded) {
-      try {
-        await this.#ask(unsubscribe, held.payload, {}, () => {
-          for (const position of positions) position.isLive = false;
-        });
-      } catch (error) {
-        this.#log(`\`${unsubscribe}\` failed`, error);
+      const byTopic = this.#wire.requests[held.operation]!.byTopic;
+      const payloads = byTopic === undefined ? [held.payload] : positions.map(({ topic }) => fieldsOf(topic, byTopic));
+      const ended = () => {
+        for (const position of positions) position.isLive = false;
+      };
+      const asked = payloads.map((payload) => this.#ask(unsubscribe, payload, {}, ended));
+      for (const answer of await Promise.allSettled(asked)) {
+        if (answer.status === "rejected") this.#log(`\`${unsubscribe}\` failed`, answer.reason);
       }
     }
     held.isLive = held.mustRejoin = false;
@@ -1014,8 +1016,15 @@ interface WireRequest {
   /** What a subscribe request brings, and the request that ends it. */
   readonly updates?: readonly string[];
   readonly unsubscribe?: string;
+  /** Where that takes another payload: the topic's template and fields, which make one up. */
+  readonly byTopic?: TopicFields;
   /** The template of the topics that a request ends; `*` for all. */
   readonly ends?: string;
+}
+
+interface TopicFields {
+  readonly template: string;
+  readonly fields: { readonly [name: string]: (text: string) => string | number };
 }
 
 /** Any frame of the server, before it is known which. */
@@ -1110,6 +1119,16 @@ function topicsOf({ payload }: WireFrame): string[] {
   const { topic, topics } = (payload ?? {}) as { topic?: unknown; topics?: unknown };
   const all = [...(Array.isArray(topics) ? topics : []), topic];
   return [...new Set(all.filter((one) => typeof one === "string"))];
+}
+
+/** The fields of a topic's name: symbol and resolution of `bars:AAPL:1`. */
+function fieldsOf(topic: string, { template, fields }: TopicFields): Record<string, string | number> {
+  const literals = template.split(/\{[^}]*\}/).map((text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  const texts = new RegExp(`^${literals.join("([^:]*)")}$`).exec(topic) ?? [];
+  const read = Object.entries(fields).map(
+    ([name, reader], at) => [name, reader(decodeURIComponent(texts[at + 1] ?? ""))] as const,
+  );
+  return Object.fromEntries(read);
 }
 
 /** Equal for equal payloads, in whatever order their members stand. */

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use self::text::{WIDTH, docstring, free, pascal, snake, string};
 use self::types::Types;
-use super::Namespace;
+use super::{FieldKind, Namespace, ending};
 use crate::contract::{Contract, Message, Request, TopicUseRole};
 
 /// Writes the Python client of a contract: a module that passes `mypy --strict` and needs nothing but `websockets`.
@@ -243,22 +243,18 @@ impl<'a> Module<'a, '_> {
 
     fn subscribes(&self, request: &Request) -> Option<String> {
         let topic = request.topic.as_ref()?;
-        let TopicUseRole::Subscribe { updates, unsubscribe, unsubscribe_each } = &topic.role else { return None };
+        let TopicUseRole::Subscribe { updates, .. } = &topic.role else { return None };
         let updates: String = updates.iter().map(|name| format!("{}, ", string(name))).collect();
         let updates =
             if updates.matches(", ").count() > 1 { updates.trim_end_matches(", ") } else { updates.trim_end() };
         let mut means = format!("updates=({updates})");
-        if let Some(ending) =
-            unsubscribe.as_ref().or(unsubscribe_each.as_ref()).and_then(|name| self.contract.request(name))
-        {
-            let same = ending.message.payload == request.message.payload;
-            let fields = if same { Some(None) } else { self.fields(&topic.template, ending).map(Some) };
-            if let Some(fields) = fields {
-                means += &format!(", unsubscribe={}", string(&ending.message.name));
-                means += &fields
-                    .map(|fields| format!(", by_topic=({}, {fields})", string(&topic.template)))
-                    .unwrap_or_default();
-            }
+        if let Some((ending, fields)) = ending(self.contract, request) {
+            means += &format!(", unsubscribe={}", string(&ending.message.name));
+            means += &fields.map_or_else(String::new, |fields| {
+                let fields: Vec<_> =
+                    fields.into_iter().map(|(name, kind)| format!("{}: {}", string(name), reader(kind))).collect();
+                format!(", by_topic=({}, {{{}}})", string(&topic.template), fields.join(", "))
+            });
         }
         let name = string(&request.message.name);
         let line = format!("                {name}: Subscribes({means}),\n");
@@ -267,37 +263,6 @@ impl<'a> Module<'a, '_> {
         } else {
             format!("                {name}: Subscribes(\n                    {means}\n                ),\n")
         })
-    }
-
-    /// The fields of a topic as Python reads them, if they make up the payload of the request that ends it.
-    fn fields(&self, template: &str, ending: &Request) -> Option<String> {
-        let payload = self.resolved(ending.message.payload.as_ref()?);
-        let properties = payload.get("properties")?.as_object()?;
-        let names = template.split('{').skip(1).filter_map(|part| part.split_once('}')).map(|(name, _)| name);
-        let fields: Option<Vec<_>> =
-            names.map(|name| Some(format!("{}: {}", string(name), self.scalar(properties.get(name)?)?))).collect();
-        Some(format!("{{{}}}", fields?.join(", ")))
-    }
-
-    fn scalar(&self, schema: &Value) -> Option<&'static str> {
-        let schema = self.resolved(schema);
-        let choices = ["anyOf", "oneOf", "allOf"].into_iter().filter_map(|key| schema.get(key)?.as_array()).flatten();
-        let kinds = match &schema["type"] {
-            Value::Array(kinds) => kinds.as_slice(),
-            kind => std::slice::from_ref(kind),
-        };
-        let kind = kinds.iter().find_map(|kind| match kind.as_str()? {
-            "string" => Some("str"),
-            "integer" => Some("int"),
-            "number" => Some("float"),
-            _ => None,
-        });
-        kind.or_else(|| choices.into_iter().find_map(|choice| self.scalar(choice)))
-    }
-
-    fn resolved<'s>(&'s self, schema: &'s Value) -> &'s Value {
-        let name = schema.get("$ref").and_then(Value::as_str).and_then(|reference| reference.rsplit('/').next());
-        name.and_then(|name| self.contract.schemas.get(name)).unwrap_or(schema)
     }
 
     /// The class of a namespace, and those within.
@@ -550,5 +515,14 @@ fn python_value(value: &Value) -> String {
             let members = members.iter().map(|(name, value)| format!("{}: {}", string(name), python_value(value)));
             format!("{{{}}}", members.collect::<Vec<_>>().join(", "))
         }
+    }
+}
+
+/// What reads a field of a topic's name.
+fn reader(kind: FieldKind) -> &'static str {
+    match kind {
+        FieldKind::Text => "str",
+        FieldKind::Integer => "int",
+        FieldKind::Number => "float",
     }
 }
