@@ -167,7 +167,7 @@ struct Even {
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "garde passes references")]
 fn is_even(quantity: &u32, (): &()) -> Result<(), garde::Error> {
-    if quantity % 2 == 0 { Ok(()) } else { Err(garde::Error::new("not even")) }
+    if quantity.is_multiple_of(2) { Ok(()) } else { Err(garde::Error::new("not even")) }
 }
 
 /// Takes an even quantity.

@@ -12,7 +12,7 @@ use trading_api::market::Market;
 use trading_api::notices;
 use trading_api::upstream::replay::Replay;
 use trading_api::upstream::simulator::Simulator;
-use trading_api::upstream::{Summary, Venue, VenueError, progress};
+use trading_api::upstream::{Monitor, Running, Summary, Venue, VenueError, progress};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -48,6 +48,7 @@ async fn run(arguments: Arguments) -> Result<(), AnyError> {
     })?;
     let address = listener.local_addr()?;
     let app = trading_api::app(&market, venue.monitor(), address)?;
+    let venue = OpenVenue { name: venue.name(), monitor: venue.monitor(), running: venue.run(market.clone()) };
     eprintln!("trading-api: http://{address}");
     eprintln!("  socket  ws://{address}{}", trading_api::WEBSOCKET_PATH);
     eprintln!("  docs    http://{address}{}", trading_api::DOCS_PATH);
@@ -66,12 +67,17 @@ fn open(config: &Config) -> Result<Box<dyn Venue>, VenueError> {
     })
 }
 
+/// This is a venue about to run, with what tells of it.
+struct OpenVenue {
+    name: &'static str,
+    monitor: Monitor,
+    running: Running,
+}
+
 /// Runs the venue, and tells everybody when it has ended. The market stays as it is then.
-async fn play(venue: Box<dyn Venue>, market: Market, ws: FastWs) {
-    tracing::info!(venue = venue.name(), "venue starts");
-    let monitor = venue.monitor();
+async fn play(OpenVenue { name, monitor, running }: OpenVenue, market: Market, ws: FastWs) {
+    tracing::info!(venue = name, "venue starts");
     let drawing = tokio::spawn(progress::draw(monitor.clone()));
-    let running = venue.run(market.clone());
     let ended = tokio::select! {
         ended = running => ended,
         () = notices::watch(market, ws.hub().clone()) => unreachable!("it runs until it is dropped"),

@@ -66,8 +66,9 @@ impl Venue for Simulator {
     }
 
     fn run(self: Box<Self>, market: Market) -> Running {
+        // The instruments are there before the first client is, so nobody is told that their symbols are unknown.
+        let mut instruments = self.open(&market);
         Box::pin(async move {
-            let mut instruments = self.open(&market);
             let _live = self.monitor.live();
             let mut ticks = interval(TICK);
             let mut time = self.start;
