@@ -330,7 +330,11 @@ fn value(schema: &Value, schemas: &Schemas, choices: &mut Choices<'_>, depth: us
         Some("boolean") => json!(choices.below(2) == 0),
         Some("integer") => {
             let bounds = [&schema["minimum"], &schema["maximum"]].map(Value::as_i64);
-            let near: Vec<i64> = bounds.iter().flatten().flat_map(|bound| [*bound, bound + 1, bound - 1]).collect();
+            let near: Vec<i64> = bounds
+                .iter()
+                .flatten()
+                .flat_map(|bound| [*bound, bound.saturating_add(1), bound.saturating_sub(1)])
+                .collect();
             let inside = bounds[0].unwrap_or(1).max(1).min(bounds[1].unwrap_or(i64::MAX));
             if near.is_empty() || !choices.one_in(5) { json!(inside) } else { json!(choices.of(&near)) }
         }
