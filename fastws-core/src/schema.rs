@@ -93,6 +93,7 @@ impl Collector {
         let inbound = polished(inbound);
 
         let renames = Renames::between(&inbound, &outbound);
+        complaints.extend(renames.taken(&inbound, &outbound));
         let mut components: BTreeMap<String, Value> = outbound.into_iter().collect();
         for (name, mut schema) in inbound {
             renames.apply(&mut schema);
@@ -140,6 +141,20 @@ impl Renames {
 
     fn of(&self, name: &str) -> Option<String> {
         self.0.contains(name).then(|| format!("{name}Input"))
+    }
+
+    /// One sentence for every new name that another type has already.
+    fn taken(&self, inbound: &Map<String, Value>, outbound: &Map<String, Value>) -> Vec<String> {
+        let names = self.0.iter().map(|name| (name, format!("{name}Input")));
+        names
+            .filter(|(_, new)| inbound.contains_key(new) || outbound.contains_key(new))
+            .map(|(name, new)| {
+                format!(
+                    "type `{name}` reads differently from what it writes, so documents call what it reads `{new}`, and \
+                     another type is called that; rename one with `#[schemars(rename = \"…\")]`"
+                )
+            })
+            .collect()
     }
 
     /// Points an inbound schema at the new names.
@@ -420,6 +435,20 @@ mod tests {
         );
         assert_eq!(schemas.components()["WantedInput"]["title"], "WantedInput");
         assert_eq!(schemas.components()["WantedInput"]["required"], json!(["side"]));
+    }
+
+    #[test]
+    fn the_second_name_of_a_type_may_not_be_that_of_another() {
+        #[derive(Serialize, Deserialize, JsonSchema)]
+        struct WantedInput {
+            words: String,
+        }
+        let mut collector = Collector::new();
+        collector.inbound(TypeSchema::of::<(Outer, WantedInput)>());
+        collector.outbound(TypeSchema::of::<Outer>());
+        let (_, complaints) = finish(collector);
+        assert_eq!(complaints.len(), 1, "{complaints:?}");
+        assert!(complaints[0].contains("type `Wanted` reads differently"), "{complaints:?}");
     }
 
     #[test]
