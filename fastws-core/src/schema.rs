@@ -107,6 +107,7 @@ impl Collector {
             components.insert(name, schema);
         }
         for (name, schema) in &mut components {
+            check_name(name, complaints);
             check_patterns(name, schema, complaints);
         }
         (Schemas { components: components.into_iter().collect() }, renames)
@@ -202,6 +203,16 @@ fn polish(schema: &mut Value) {
             object.insert("additionalItems".into(), false.into());
         }
     });
+}
+
+/// References in documents lead to names of these letters alone: schemars escapes others in references, not in names.
+fn check_name(name: &str, complaints: &mut Vec<String>) {
+    if !name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')) {
+        complaints.push(format!(
+            "schema `{name}`: names in documents are letters, digits, `.`, `_` or `-`; rename the type with \
+             `#[schemars(rename = \"…\")]`"
+        ));
+    }
 }
 
 /// Every pattern is a regular expression: the first payload would be too late to find out.
@@ -449,6 +460,20 @@ mod tests {
         let (_, complaints) = finish(collector);
         assert_eq!(complaints.len(), 1, "{complaints:?}");
         assert!(complaints[0].contains("type `Wanted` reads differently"), "{complaints:?}");
+    }
+
+    #[test]
+    fn a_name_that_no_reference_leads_to_is_a_complaint() {
+        #[derive(Serialize, Deserialize, JsonSchema)]
+        #[schemars(rename = "Page<{T}>")]
+        struct Page<T> {
+            items: Vec<T>,
+        }
+        let mut collector = Collector::new();
+        collector.outbound(TypeSchema::of::<Page<Side>>());
+        let (_, complaints) = finish(collector);
+        assert_eq!(complaints.len(), 1, "{complaints:?}");
+        assert!(complaints[0].contains("schema `Page<Side>`: names in documents"), "{complaints:?}");
     }
 
     #[test]
