@@ -197,7 +197,7 @@ fn polish(schema: &mut Value) {
     visit(schema, &mut |object| {
         collapse_unit_enum(object);
         restore_order(object);
-        bound_integer(object);
+        bound_number(object);
         // A tuple has no more elements than it has.
         if object.get("items").is_some_and(Value::is_array) && !object.contains_key("additionalItems") {
             object.insert("additionalItems".into(), false.into());
@@ -233,8 +233,9 @@ fn drop_unenforced(schema: &mut Value) {
     });
 }
 
-/// schemars bounds 8 and 16 bit integers and leaves the others to their format, which nobody asserts.
-fn bound_integer(object: &mut Map<String, Value>) {
+/// schemars bounds 8 and 16 bit integers and leaves the others to their format, which nobody asserts. What does not fit an
+/// `f32` is refused, too.
+fn bound_number(object: &mut Map<String, Value>) {
     let bounds: [(_, Value); 2] = match object.get("format").and_then(Value::as_str) {
         Some("int32") => [("minimum", i32::MIN.into()), ("maximum", i32::MAX.into())],
         Some("int64") => [("minimum", i64::MIN.into()), ("maximum", i64::MAX.into())],
@@ -242,6 +243,7 @@ fn bound_integer(object: &mut Map<String, Value>) {
         Some("uint32") => [("minimum", 0.into()), ("maximum", u32::MAX.into())],
         Some("uint64") => [("minimum", 0.into()), ("maximum", u64::MAX.into())],
         Some("uint") => [("minimum", 0.into()), ("maximum", usize::MAX.into())],
+        Some("float") => [("minimum", f64::from(f32::MIN).into()), ("maximum", f64::from(f32::MAX).into())],
         _ => return,
     };
     for (keyword, bound) in bounds {
@@ -474,6 +476,13 @@ mod tests {
         let (_, complaints) = finish(collector);
         assert_eq!(complaints.len(), 1, "{complaints:?}");
         assert!(complaints[0].contains("schema `Page<Side>`: names in documents"), "{complaints:?}");
+    }
+
+    #[test]
+    fn what_does_not_fit_an_f32_is_out_of_bounds() {
+        let schema = Collector::new().inbound(TypeSchema::of::<f32>());
+        let validator = Schemas::default().validator(&schema).expect("a schema");
+        assert!(validator.is_valid(&json!(f32::MAX)) && !validator.is_valid(&json!(1e300)));
     }
 
     #[test]
