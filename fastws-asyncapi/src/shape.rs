@@ -30,10 +30,14 @@ fn within(schema: &mut Value, name: &str, lifting: &mut Lifting<'_>) {
     title_wrapper(schema);
     for (key, inner) in schema.iter_mut() {
         match (key.as_str(), inner) {
-            ("properties" | "patternProperties", Value::Object(properties)) => {
+            ("properties", Value::Object(properties)) => {
                 for (property, inner) in properties {
+                    without_booleans(inner);
                     lift(inner, &format!("{name}{}", pascal_case(property)), lifting);
                 }
+            }
+            ("patternProperties", Value::Object(patterns)) => {
+                patterns.values_mut().for_each(|inner| lift(inner, &format!("{name}Value"), lifting));
             }
             ("additionalProperties", inner) => lift(inner, &format!("{name}Value"), lifting),
             ("items", Value::Array(items)) => {
@@ -44,6 +48,8 @@ fn within(schema: &mut Value, name: &str, lifting: &mut Lifting<'_>) {
             ("items", inner) => lift(inner, &format!("{name}Item"), lifting),
             ("oneOf" | "anyOf", Value::Array(choices)) => {
                 for (number, inner) in choices.iter_mut().enumerate() {
+                    without_booleans(inner);
+                    only_value(inner);
                     let variant = variant(inner).unwrap_or_else(|| format!("Variant{}", number + 1));
                     lift(inner, &format!("{name}{variant}"), lifting);
                 }
@@ -68,15 +74,41 @@ fn title_wrapper(schema: &mut Map<String, Value>) {
     }
 }
 
+/// Anything is `{}`: code generators do not read `true` there.
+fn without_booleans(schema: &mut Value) {
+    if *schema == Value::Bool(true) {
+        *schema = json!({});
+    }
+}
+
+/// A choice of one value is that value, which code generators need no name for.
+fn only_value(schema: &mut Value) {
+    if let Value::Object(schema) = schema
+        && let Some([only]) = schema.get("enum").and_then(Value::as_array).map(Vec::as_slice)
+    {
+        let only = only.clone();
+        schema.shift_remove("enum");
+        schema.insert("const".into(), only);
+    }
+}
+
+/// Whether a schema is of objects with fields, or with keys of a pattern: code generators make a type of it.
+pub(crate) fn is_object(schema: &Value) -> bool {
+    let is_kind = schema.get("type").is_some_and(|kind| match kind {
+        Value::Array(kinds) => kinds.iter().any(|kind| kind == "object"),
+        kind => kind == "object",
+    });
+    is_kind && ["properties", "patternProperties"].iter().any(|key| schema.get(key).is_some())
+}
+
 /// Makes an inner schema a component, if it is one that deserves a name.
 fn lift(schema: &mut Value, name: &str, lifting: &mut Lifting<'_>) {
-    let is_object = schema.get("type").is_some_and(|kind| kind == "object") && schema.get("properties").is_some();
     let is_enum = schema.get("enum").and_then(Value::as_array).is_some_and(|choices| choices.len() > 1);
     let is_choice = ["oneOf", "anyOf"].iter().any(|key| {
         let choices = schema.get(*key).and_then(Value::as_array);
         choices.is_some_and(|choices| choices.iter().filter(|choice| !is_null(choice)).count() > 1)
     });
-    if !is_object && !is_enum && !is_choice {
+    if !is_object(schema) && !is_enum && !is_choice {
         return within(schema, name, lifting);
     }
     let name = free(name, |name| lifting.taken.contains(name));
@@ -159,5 +191,21 @@ mod tests {
         assert_eq!(names, ["Event", "EventCancelled", "EventFilled", "EventFilledAt"]);
         assert_eq!(schemas["Event"]["oneOf"][0], json!({ "$ref": "#/components/schemas/EventFilled" }));
         assert_eq!(schemas["EventFilled"]["title"], "EventFilled");
+    }
+
+    #[test]
+    fn whatever_generators_make_a_type_of_gets_a_name() {
+        let book = json!({ "title": "Book", "type": "object", "properties": {
+            "orders": { "type": "object", "additionalProperties": false, "patternProperties": { "^\\d+$": { "type": "string" } } },
+            "best": { "type": ["object", "null"], "properties": { "price": { "type": "number" } } },
+            "words": { "type": "object", "additionalProperties": true },
+            "rest": true,
+            "state": { "oneOf": [{ "type": "string", "enum": ["open"] }, { "type": "integer" }] },
+        } });
+        let schemas = with_names(Map::from_iter([("Book".to_owned(), book)]));
+        let names: Vec<_> = schemas.keys().map(String::as_str).collect();
+        assert_eq!(names, ["Book", "BookBest", "BookOrders", "BookState"]);
+        assert_eq!(schemas["Book"]["properties"]["rest"], json!({}));
+        assert_eq!(schemas["BookState"]["oneOf"][0], json!({ "type": "string", "const": "open" }));
     }
 }

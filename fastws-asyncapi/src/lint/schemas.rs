@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{Lint, child, members};
+use crate::shape::is_object;
 
 impl<'a> Lint<'a> {
     pub(super) fn schemas(&mut self) {
@@ -44,9 +45,8 @@ impl<'a> Lint<'a> {
                 self.error("foreign-keyword", &path, format!("`{key}` is not of draft 07: {instead}"));
             }
         }
-        let is_object = object.get("type").is_some_and(|kind| kind == "object") && object.contains_key("properties");
         let is_enum = object.get("enum").and_then(Value::as_array).is_some_and(|choices| choices.len() > 1);
-        if !is_named && (is_object || is_enum) {
+        if !is_named && (is_object(schema) || is_enum) {
             self.warning(
                 "anonymous-schema",
                 path,
