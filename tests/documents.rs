@@ -71,6 +71,19 @@ fn point_16_a_type_that_is_read_otherwise_than_written_is_two() {
     assert_eq!(required("Question"), json!(["text", "volume"]));
 }
 
+/// Asks in other words.
+#[send("as.k")]
+async fn ask_otherwise() {}
+
+#[test]
+fn point_30_operations_are_told_apart_by_their_letters() {
+    let ws = FastWs::builder().include(OperationRouter::new().add::<ask>().add::<ask_otherwise>()).build();
+    let document = docs().asyncapi(Version::V3_0_0).document(&ws.expect("a service"));
+    let keys: Vec<_> = document["operations"].as_object().expect("operations").keys().map(String::as_str).collect();
+    assert_eq!(keys[..2], ["asK", "ask2"]);
+    assert_eq!(lint(&document).iter().filter(|finding| finding.rule == "operation-key").count(), 0);
+}
+
 #[test]
 fn point_19_a_request_without_reply_is_answered_by_an_error_at_most() {
     let ws = FastWs::builder().include(OperationRouter::new().add::<tell>()).build().expect("a service");

@@ -102,8 +102,9 @@ fn operations(ws: &FastWs, messages: &std::collections::BTreeMap<String, Value>)
                 operation[key] = extension.clone();
             }
         }
-        let key = free(&key(name), |key| taken.contains(key));
-        taken.insert(key.clone());
+        // Generators tell names apart by their letters alone.
+        let key = free(&key(name), |key| taken.contains(&key.to_ascii_lowercase()));
+        taken.insert(key.to_ascii_lowercase());
         operations.insert(key, operation);
     }
     operations
