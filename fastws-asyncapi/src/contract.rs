@@ -191,7 +191,8 @@ pub fn parse(text: &str) -> Result<Value, ContractError> {
     let parsed = if is_json {
         serde_json::from_str(text).map_err(|error| error.to_string())
     } else {
-        serde_yaml::from_str(text).map_err(|error| error.to_string())
+        let options = serde_yaml::options! { with_snippet: false };
+        serde_yaml::from_str_with_options(text, options).map_err(|error| error.to_string())
     };
     let kind = if is_json { "JSON" } else { "YAML" };
     parsed.map_err(|error| ContractError(format!("this is no document: it is not {kind} ({error})")))
@@ -476,6 +477,7 @@ mod tests {
         let refused = |text: &str| Contract::read(text).expect_err("it is no contract").to_string();
         assert!(refused("{").contains("not JSON"), "{}", refused("{"));
         assert!(refused("a: [1").contains("not YAML"), "{}", refused("a: [1"));
+        assert!(!refused("a: [1").contains('\n'), "{}", refused("a: [1"));
         assert!(refused("{}").contains("no `asyncapi` version"));
         assert!(refused(r#"{"asyncapi": "1.2.0"}"#).contains("1.2.0 is not known"));
         assert!(refused(r#"{"asyncapi": "2.4.0", "channels": {}}"#).contains("no channel"));
