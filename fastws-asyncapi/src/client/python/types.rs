@@ -106,7 +106,7 @@ impl<'a> Types<'a> {
             "null" => "None".into(),
             "array" => self.array(object, context),
             "object" if has_fields(object) => self.merged(&[schema], context),
-            "object" => match object.get("additionalProperties").filter(|inner| inner.is_object()) {
+            "object" => match values(object) {
                 Some(inner) => format!("dict[str, {}]", self.kind(inner, &format!("{context}Value"))),
                 None => "dict[str, Any]".into(),
             },
@@ -254,6 +254,16 @@ fn has_fields(object: &Map<String, Value>) -> bool {
     object.get("properties").and_then(Value::as_object).is_some_and(|properties| !properties.is_empty())
 }
 
+/// What the values of an object without fields are: those of any key, or those of keys of its one pattern.
+fn values(object: &Map<String, Value>) -> Option<&Value> {
+    let any = object.get("additionalProperties");
+    let only = || match object.get("patternProperties")?.as_object()?.values().collect::<Vec<_>>()[..] {
+        [only] if any == Some(&Value::Bool(false)) => Some(only),
+        _ => None,
+    };
+    any.filter(|inner| inner.is_object()).or_else(only)
+}
+
 fn choices(object: &Map<String, Value>) -> Option<&Vec<Value>> {
     object.get("oneOf").or_else(|| object.get("anyOf")).and_then(Value::as_array)
 }
@@ -396,6 +406,10 @@ mod tests {
             (json!({ "type": "array", "prefixItems": [{ "type": "string" }] }), "tuple[str]"),
             (json!({ "type": "object" }), "dict[str, Any]"),
             (json!({ "type": "object", "additionalProperties": { "type": "integer" } }), "dict[str, int]"),
+            (
+                json!({ "type": "object", "additionalProperties": false, "patternProperties": { "^\\d+$": { "type": "integer" } } }),
+                "dict[str, int]",
+            ),
             (json!({ "const": "ok" }), "Literal[\"ok\"]"),
             (json!({ "const": null }), "None"),
             (json!({ "enum": ["a", 1, true, null, 1.5] }), "Literal[\"a\", 1, True] | float | None"),
