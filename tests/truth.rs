@@ -19,6 +19,7 @@ struct Everything {
     huge: u64,
     size: usize,
     ratio: f64,
+    single: f32,
     #[garde(range(min = -5, max = 5))]
     bounded: i32,
     #[garde(length(min = 2, max = 4))]
@@ -32,6 +33,9 @@ struct Everything {
     pair: (u8, String),
     set: BTreeSet<u8>,
     map: HashMap<String, i32>,
+    numbered: HashMap<u32, String>,
+    anything: serde_json::Value,
+    address: std::net::IpAddr,
     side: Side,
     event: Event,
     amount: Amount,

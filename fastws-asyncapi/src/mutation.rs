@@ -17,7 +17,8 @@ pub struct Mutation {
 /// Variants of a payload: each place left out, replaced by values of every kind, and moved to and beyond the bounds that
 /// its schema names. The same each time, and each once.
 ///
-/// Whole numbers written as `1.0` are not among them: JSON Schema takes them for integers, typed decoders do not.
+/// Whole numbers written as `1.0` are not among them: JSON Schema takes them for integers, typed decoders do not. Nor are
+/// other texts where a schema names a `format`, as draft 07 leaves it to everybody what that allows.
 pub fn mutations(payload: &Value, schema: &Value, components: &Map<String, Value>) -> Vec<Mutation> {
     let mut maker = Maker { payload, components, made: Vec::new() };
     maker.place(Some(payload), schema, String::new(), 0);
@@ -47,13 +48,10 @@ impl Maker<'_> {
         if value.is_some() {
             self.missing(&path);
         }
-        for wrong in kinds() {
+        let has_format = parts.iter().any(|part| part.contains_key("format") && has_text(part));
+        let at_bounds = parts.iter().flat_map(at_bounds);
+        for wrong in kinds().into_iter().chain(at_bounds).filter(|wrong| !(has_format && wrong.is_string())) {
             self.replace(&path, wrong);
-        }
-        for part in &parts {
-            for wrong in at_bounds(part) {
-                self.replace(&path, wrong);
-            }
         }
         match value {
             Some(Value::Object(object)) => {
@@ -166,6 +164,13 @@ fn kinds() -> Vec<Value> {
     ]
 }
 
+fn has_text(schema: &Map<String, Value>) -> bool {
+    schema.get("type").is_some_and(|kind| match kind {
+        Value::Array(kinds) => kinds.iter().any(|kind| kind == "string"),
+        kind => kind == "string",
+    })
+}
+
 /// Values at the bounds that a schema names, and beyond.
 fn at_bounds(schema: &Map<String, Value>) -> Vec<Value> {
     let mut values = Vec::new();
@@ -226,5 +231,12 @@ mod tests {
             assert!(all.iter().any(|made| made.path == path && made.payload == expected), "{path}: {expected}");
         }
         assert!(!all.iter().any(|made| made.payload == payload));
+    }
+
+    #[test]
+    fn no_text_is_put_in_the_place_of_one_with_a_format() {
+        let schema = json!({ "type": "string", "format": "date-time", "maxLength": 40 });
+        let all = mutations(&json!("2026-01-31T12:00:00Z"), &schema, &Map::new());
+        assert!(all.iter().any(|made| made.payload == 0) && !all.iter().any(|made| made.payload.is_string()));
     }
 }
