@@ -10,7 +10,7 @@ use crate::document::Document;
 use crate::print::Printer;
 
 pub(crate) fn run(arguments: &Client, printer: &Printer) -> Result<(), Stop> {
-    let document = Document::read(&arguments.document, &arguments.access)?;
+    let document = Document::find(&arguments.document, &arguments.access)?;
     let contract = document.contract()?;
     let text = match arguments.language {
         Language::Typescript => client::typescript(&contract),

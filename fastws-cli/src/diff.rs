@@ -12,8 +12,8 @@ pub(crate) fn run(arguments: &Diff, printer: &Printer) -> Result<(), Stop> {
     if arguments.old == "-" && arguments.new == "-" {
         return Err(Stop::because("only one of the two documents can come from standard input"));
     }
-    let old = Document::read(&arguments.old, &arguments.access)?.contract()?;
-    let new = Document::read(&arguments.new, &arguments.access)?.contract()?;
+    let old = Document::find(&arguments.old, &arguments.access)?.contract()?;
+    let new = Document::find(&arguments.new, &arguments.access)?.contract()?;
     let mut changes = diff(&old, &new);
     changes.sort_by_key(|change| change.impact);
     for change in &changes {

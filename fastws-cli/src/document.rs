@@ -1,5 +1,6 @@
 //! A document, wherever it is: a file, an address, or standard input.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Read as _};
 
 use fastws_asyncapi::Contract;
@@ -19,8 +20,13 @@ pub(crate) struct Document {
 }
 
 impl Document {
-    /// Reads a document.
-    pub(crate) fn read(source: &str, access: &Access) -> Result<Self, Stop> {
+    /// Reads the document that a person names: a file, standard input, or an address that leads to it.
+    pub(crate) fn find(source: &str, access: &Access) -> Result<Self, Stop> {
+        if is_http(source) || is_socket(source) { Self::near(source, access) } else { Self::read(source, access) }
+    }
+
+    /// Reads a document where it is.
+    fn read(source: &str, access: &Access) -> Result<Self, Stop> {
         let place = if source == "-" { "standard input".to_owned() } else { shown(source) };
         let text = if source == "-" {
             standard_input("the document")?
@@ -36,6 +42,52 @@ impl Document {
             std::fs::read_to_string(source).map_err(|error| Stop::because(cannot_read(source, &error)))?
         };
         Self::parse(place, &text)
+    }
+
+    /// Reads the document that an address leads to: its own, that of its docs page, or that of its socket.
+    fn near(target: &str, access: &Access) -> Result<Self, Stop> {
+        let uri: Uri =
+            target.parse().map_err(|error| Stop::because(format!("{} is no address: {error}", shown(target))))?;
+        let path = uri.path().trim_end_matches('/');
+        if is_http(target) && [".json", ".yaml", ".yml"].iter().any(|end| path.ends_with(end)) {
+            return Self::read(target, access);
+        }
+        let scheme = if matches!(uri.scheme_str(), Some("https" | "wss")) { "https" } else { "http" };
+        let host = uri.authority().map_or("", |authority| authority.as_str());
+        let mut paths = match path {
+            "" => Vec::new(),
+            _ if is_http(target) => vec![format!("{path}.json"), format!("{path}/asyncapi.json")],
+            _ => vec![format!("{path}/asyncapi.json"), format!("{path}.json")],
+        };
+        let usual = ["/asyncapi.json", "/docs.json", "/ws/asyncapi.json", "/api/v1/ws/asyncapi.json"];
+        paths.extend(usual.map(str::to_owned).into_iter().filter(|_| path.is_empty() || !is_http(target)));
+        if is_http(target) {
+            paths.push(uri.path_and_query().map_or("/", |itself| itself.as_str()).to_owned());
+        }
+        let mut tried = Vec::new();
+        let mut seen = BTreeSet::new();
+        for path in paths.into_iter().filter(|path| seen.insert(path.clone())) {
+            let url = format!("{scheme}://{host}{path}");
+            let place = shown(&url);
+            // Whoever does not answer here does not answer elsewhere.
+            let answer = fetch(&url, access)
+                .map_err(|why| Stop::because(format!("cannot read {place}, to look for the document there: {why}")))?;
+            let found = text_of(answer)
+                .and_then(|text| Self::parse(place.clone(), &text).map_err(|_| "what is there is no document".into()))
+                .and_then(|document| match document.tree.get("asyncapi") {
+                    Some(_) => Ok(document),
+                    None => Err("what is there is no AsyncAPI document".into()),
+                });
+            match found {
+                Ok(document) => return Ok(document),
+                Err(why) => tried.push(format!("\n  {place}: {why}")),
+            }
+        }
+        Err(Stop::because(format!(
+            "found no document for {}; name it with --document. Tried:{}",
+            shown(target),
+            tried.concat()
+        )))
     }
 
     /// Reads what is there already.
@@ -76,12 +128,16 @@ pub(crate) fn cannot_read(path: &str, error: &std::io::Error) -> String {
     format!("cannot read the file {path}: {error}{hint}")
 }
 
+pub(crate) fn is_socket(source: &str) -> bool {
+    source.starts_with("ws://") || source.starts_with("wss://")
+}
+
 pub(crate) fn is_http(source: &str) -> bool {
     source.starts_with("http://") || source.starts_with("https://")
 }
 
 /// The text of an answer, or a sentence about why it has none.
-pub(crate) fn text_of((status, text): (u16, String)) -> Result<String, String> {
+fn text_of((status, text): (u16, String)) -> Result<String, String> {
     match status {
         200..=299 => Ok(text),
         401 | 403 => Err(format!("the server answered {status}; give a token with --token")),

@@ -9,7 +9,7 @@ use crate::document::Document;
 use crate::print::{BAD, FAINT, GOOD, NAME, Printer, UNSURE, counted};
 
 pub(crate) fn run(arguments: &Lint, printer: &Printer) -> Result<(), Stop> {
-    let document = Document::read(&arguments.document, &arguments.access)?;
+    let document = Document::find(&arguments.document, &arguments.access)?;
     if document.tree.get("asyncapi").is_none() {
         let place = &document.place;
         return Err(Stop::because(format!("{place}: this is no AsyncAPI document: it has no `asyncapi` version")));

@@ -31,7 +31,8 @@ async fn a_document_is_a_file_an_address_or_standard_input_in_json_or_yaml() {
     let document = server.document();
     let yaml = serde_yaml::to_string(&document).expect("YAML");
     let in_file = file(&document);
-    let addresses = [path(&in_file).to_owned(), format!("{}.json", server.docs()), format!("{}.yaml", server.docs())];
+    let [docs, socket] = [server.docs(), server.socket()];
+    let addresses = [path(&in_file).to_owned(), format!("{docs}.json"), format!("{docs}.yaml"), docs, socket];
     let expected = client::typescript(&Contract::of(&document).expect("a contract"));
     for address in &addresses {
         let told = fastws(&["client", "typescript", address]).await;
