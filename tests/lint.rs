@@ -160,3 +160,17 @@ fn what_is_no_document_is_one_finding() {
         assert_eq!(lint(&nothing).len(), 1, "{nothing}");
     }
 }
+
+#[test]
+fn references_in_a_circle_are_findings() {
+    let document = json!({
+        "asyncapi": "2.4.0",
+        "channels": { "/ws": { "publish": { "message": { "$ref": "#/components/messages/a" } } } },
+        "components": { "messages": {
+            "a": { "$ref": "#/components/messages/b" },
+            "b": { "$ref": "#/components/messages/a" },
+        } },
+    });
+    let circles = lint(&document).into_iter().filter(|finding| finding.message.ends_with("leads back to itself"));
+    assert_eq!(circles.count(), 3);
+}

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Lint, child, text};
+use super::{Lint, MAX_REFERENCES, child, text};
 
 /// This is a message where the document uses it.
 struct Used<'a> {
@@ -127,16 +127,16 @@ impl<'a> Lint<'a> {
 
     /// Follows references to a message's definition.
     fn used(&self, mut value: &'a Value, mut path: String) -> Option<Used<'a>> {
-        while let Some(reference) = text(value, "$ref") {
+        for _ in 0..MAX_REFERENCES {
+            let Some(reference) = text(value, "$ref") else {
+                let key = path.rsplit('/').next().unwrap_or_default().replace("~1", "/").replace("~0", "~");
+                return value.is_object().then_some(Used { path, key, value });
+            };
             let target = reference.strip_prefix('#')?;
-            if target == path {
-                return None;
-            }
             value = self.document.pointer(target)?;
             target.clone_into(&mut path);
         }
-        let key = path.rsplit('/').next().unwrap_or_default().replace("~1", "/").replace("~0", "~");
-        value.is_object().then_some(Used { path, key, value })
+        None
     }
 
     /// The constant that a message's `type` is.

@@ -100,13 +100,16 @@ impl<'a> Lint<'a> {
 
     /// What a value stands for, through references; `None` where one leads nowhere, which has its own finding.
     fn resolve(&self, mut value: &'a Value) -> Option<&'a Value> {
-        for _ in 0..32 {
+        for _ in 0..MAX_REFERENCES {
             let Some(reference) = value.get("$ref").and_then(Value::as_str) else { return Some(value) };
             value = self.document.pointer(reference.strip_prefix('#')?)?;
         }
         None
     }
 }
+
+/// How many references may lead from one value to the next.
+const MAX_REFERENCES: usize = 32;
 
 /// The members of an object: name, pointer and value.
 fn members<'a>(value: &'a Value, pointer: &str) -> Vec<(&'a str, String, &'a Value)> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{Lint, child, text};
+use super::{Lint, MAX_REFERENCES, child, text};
 
 impl<'a> Lint<'a> {
     pub(super) fn references(&mut self) {
@@ -47,6 +47,9 @@ impl<'a> Lint<'a> {
             Some(target) if self.document.pointer(target).is_none() => {
                 self.error("reference", path, format!("`{reference}` leads nowhere"));
             }
+            Some(target) if self.is_circle(target) => {
+                self.error("reference", path, format!("`{reference}` leads back to itself"));
+            }
             Some(_) => {}
         }
         if object.len() > 1 {
@@ -62,6 +65,13 @@ impl<'a> Lint<'a> {
             );
         }
         Some(reference)
+    }
+
+    /// Whether a pointer leads to references alone.
+    fn is_circle(&self, pointer: &str) -> bool {
+        let next = |pointer: &&'a str| self.document.pointer(pointer)?.get("$ref")?.as_str()?.strip_prefix('#');
+        let first = self.document.pointer(pointer).and_then(|value| value.get("$ref")?.as_str()?.strip_prefix('#'));
+        std::iter::successors(first, next).nth(MAX_REFERENCES).is_some()
     }
 
     fn components(&mut self, reached: &BTreeSet<String>) {
