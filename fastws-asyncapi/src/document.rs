@@ -247,9 +247,17 @@ impl AsyncApi {
 
     /// Lets pages of another origin read the documents and clients: `https://docs.example.com`, or `*` for all. Without
     /// it, browsers keep them to pages of this server.
+    ///
+    /// # Panics
+    /// When it is neither `*` nor of the form `https://host`: no browser would call itself so.
     #[must_use]
     pub fn cors(mut self, origin: impl Into<String>) -> Self {
-        self.cors = Some(origin.into());
+        let origin = origin.into();
+        let is_host =
+            |host: &str| !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-.:[]".contains(c));
+        let is_origin = origin.split_once("://").is_some_and(|(_, host)| is_host(host));
+        assert!(origin == "*" || is_origin, "origin `{origin}` is not of the form `https://host`, nor `*`");
+        self.cors = Some(origin);
         self
     }
 
@@ -315,6 +323,12 @@ mod tests {
         assert_eq!((docs.servers[0].host.as_str(), docs.channel.as_str()), ("localhost:8000", "/api/v1/ws"));
         assert_eq!(docs.id, "urn:fastws:trading-websockets");
         assert_eq!(AsyncApi::new("é", "1").server("bare", "wss://example.com").channel, "/");
+    }
+
+    #[test]
+    #[should_panic(expected = "is not of the form `https://host`")]
+    fn an_origin_with_a_path_is_refused() {
+        let _ = AsyncApi::new("t", "1").cors("https://docs.example.com/");
     }
 
     #[test]
