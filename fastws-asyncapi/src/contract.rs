@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
+use crate::pointer::last;
+
 /// This is what an AsyncAPI document promises to a client. It is read from 2.x and 3.x documents alike, so whatever
 /// works on it works for any server that writes frames with a `type` and a `payload`.
 ///
@@ -347,7 +349,7 @@ impl<'a> Reader<'a> {
 
     /// Follows a reference to a message.
     fn kept(&self, message: &'a Value) -> Result<Kept<'a>, ContractError> {
-        let key = text(message, "$ref").and_then(|reference| reference.rsplit('/').next()).map(unescape);
+        let key = text(message, "$ref").map(last);
         Ok(Kept { key: key.unwrap_or_default(), value: self.resolved(message)? })
     }
 
@@ -390,11 +392,6 @@ const MAX_REFERENCES: usize = 32;
 
 fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
     value.get(key).and_then(Value::as_str)
-}
-
-/// A JSON Pointer's segment as the name that it stands for.
-fn unescape(segment: &str) -> String {
-    segment.replace("~1", "/").replace("~0", "~")
 }
 
 /// The one text that a schema allows. FastWS allows any text beside it, which says nothing more.

@@ -15,6 +15,7 @@ mod lint;
 mod messages;
 mod mutation;
 mod page;
+mod pointer;
 mod shape;
 mod truth;
 mod v2;

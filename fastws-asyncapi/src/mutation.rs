@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::pointer::{escape, unescape};
+
 /// This is a payload that differs from an example in one place.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -192,15 +194,6 @@ fn at_bounds(schema: &Map<String, Value>) -> Vec<Value> {
 
 fn named(path: &str) -> &str {
     if path.is_empty() { "the payload" } else { path }
-}
-
-/// A name as a segment of a JSON Pointer, by RFC 6901.
-fn escape(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
-}
-
-fn unescape(segment: &str) -> String {
-    segment.replace("~1", "/").replace("~0", "~")
 }
 
 #[cfg(test)]

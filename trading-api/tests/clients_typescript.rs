@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use fastws::{Contract, client};
 use serde_json::{Value, json};
 use server::program::Program;
-use server::{has_tool, repository};
+use server::{has_browser, has_tool, repository};
 use trading_api::DOCS_PATH;
 
 #[test]
@@ -66,17 +66,4 @@ fn run(folder: &Path, program: &str, arguments: &[&str]) {
         .unwrap_or_else(|error| panic!("{program} runs: {error}"));
     let (told, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{program} {}: {told}{complained}", arguments.join(" "));
-}
-
-/// Whether there is a Chromium; where `make test` has installed one, there has to be.
-fn has_browser() -> bool {
-    let there = std::path::Path::new("/usr/bin/chromium").exists();
-    assert!(
-        there || std::env::var_os("FASTWS_REQUIRE_TOOLS").is_none(),
-        "chromium is missing; `make setup` installs it"
-    );
-    if !there {
-        eprintln!("skipped: there is no /usr/bin/chromium; `make setup` installs it");
-    }
-    there
 }

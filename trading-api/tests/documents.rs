@@ -16,7 +16,7 @@ use std::process::{Output, Stdio};
 
 use fastws::{Direction, Finding, Version, lint};
 use serde_json::{Value, json};
-use server::{Client, Documented, Server, has_tool, market, repository};
+use server::{Client, Documented, Server, has_browser, has_tool, market, repository};
 use trading_api::market::Market;
 use trading_api::upstream::Venue;
 use trading_api::upstream::simulator::Simulator;
@@ -456,19 +456,6 @@ async fn point_33_34_35_the_pages_and_their_console_work_in_a_browser() {
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{told}");
     server.stop().await;
-}
-
-/// Whether there is a Chromium; where `make test` has installed one, there has to be.
-fn has_browser() -> bool {
-    let there = std::path::Path::new("/usr/bin/chromium").exists();
-    assert!(
-        there || std::env::var_os("FASTWS_REQUIRE_TOOLS").is_none(),
-        "chromium is missing; `make setup` installs it"
-    );
-    if !there {
-        eprintln!("skipped: there is no /usr/bin/chromium; `make setup` installs it");
-    }
-    there
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
+use crate::pointer::last;
+
 /// This is a schema without references and alternatives: one branch of what it allows.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Flat {
@@ -33,7 +35,7 @@ impl Flat {
         };
         let mut branches = vec![Self::of(object)];
         if let Some(reference) = object.get("$ref").and_then(Value::as_str) {
-            let name = reference.rsplit('/').next().unwrap_or_default().replace("~1", "/").replace("~0", "~");
+            let name = last(reference);
             if let Some(target) = components.get(&name) {
                 branches = product(branches, Self::expanded(target, components, depth + 1));
             }

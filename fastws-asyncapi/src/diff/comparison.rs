@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::branch::{Bound, Flat, is_word, shown};
 use super::{Change, Direction, Impact};
+use crate::pointer::escape;
 
 /// This is what has happened to the values that a schema takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -388,8 +389,4 @@ pub(super) fn without_words(value: &Value) -> Value {
         Value::Array(items) => items.iter().map(without_words).collect(),
         other => other.clone(),
     }
-}
-
-fn escape(segment: &str) -> String {
-    segment.replace('~', "~0").replace('/', "~1")
 }

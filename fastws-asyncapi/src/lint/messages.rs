@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{Lint, MAX_REFERENCES, child, text};
+use crate::pointer::last;
 
 /// This is a message where the document uses it.
 struct Used<'a> {
@@ -129,7 +130,7 @@ impl<'a> Lint<'a> {
     fn used(&self, mut value: &'a Value, mut path: String) -> Option<Used<'a>> {
         for _ in 0..MAX_REFERENCES {
             let Some(reference) = text(value, "$ref") else {
-                let key = path.rsplit('/').next().unwrap_or_default().replace("~1", "/").replace("~0", "~");
+                let key = last(&path);
                 return value.is_object().then_some(Used { path, key, value });
             };
             let target = reference.strip_prefix('#')?;

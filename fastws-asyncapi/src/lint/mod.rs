@@ -11,6 +11,8 @@ mod topics;
 
 use serde_json::Value;
 
+use crate::pointer::escape;
+
 /// This is one thing that is wrong with a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -117,9 +119,9 @@ fn members<'a>(value: &'a Value, pointer: &str) -> Vec<(&'a str, String, &'a Val
     members.map(|(name, value)| (name.as_str(), child(pointer, name), value)).collect()
 }
 
-/// The pointer of a member, by RFC 6901.
+/// The pointer of a member.
 fn child(pointer: &str, name: &str) -> String {
-    format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
+    format!("{pointer}/{}", escape(name))
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {

@@ -239,3 +239,16 @@ pub fn has_tool(path: &str) -> bool {
     }
     there
 }
+
+/// Whether there is a Chromium; where `make test` has installed one, there has to be.
+pub fn has_browser() -> bool {
+    let there = std::path::Path::new("/usr/bin/chromium").exists();
+    assert!(
+        there || std::env::var_os("FASTWS_REQUIRE_TOOLS").is_none(),
+        "chromium is missing; `make setup` installs it"
+    );
+    if !there {
+        eprintln!("skipped: there is no /usr/bin/chromium; `make setup` installs it");
+    }
+    there
+}

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::text::{WIDTH, capitals, comment, free, is_identifier, key, pascal, quoted};
 use crate::contract::{Contract, Message};
+use crate::pointer::unescape;
 
 /// These are the types of a contract, each schema under a name of its own.
 pub(super) struct Types<'a> {
@@ -248,7 +249,7 @@ impl<'a> Types<'a> {
     }
 
     fn referred(&self, reference: &str) -> Option<&str> {
-        let name = reference.strip_prefix("#/components/schemas/")?.replace("~1", "/").replace("~0", "~");
+        let name = unescape(reference.strip_prefix("#/components/schemas/")?);
         Some(self.names.get(name.as_str())?)
     }
 
