@@ -227,6 +227,7 @@ fn topics_that_could_share_a_name_are_refused() {
 fn updates_that_no_operation_brings_are_refused() {
     let text = complaint(OperationRouter::new().add::<refused::follow>().add::<news>());
     assert!(text.contains("`newz` is to bring updates, and no operation is called so"), "{text}");
+    assert!(text.contains("operation `follow` subscribes, so its reply names what to"), "{text}");
 }
 
 #[test]

@@ -29,10 +29,10 @@ export function connectionCard(model, channel) {
   );
 }
 
-function rules({ path, heartbeat, lifespan }) {
+function rules({ path, heartbeat, heartbeatCounts, lifespan }) {
   const rows = [
     ['Path', element('code', {}, path), 'One WebSocket carries all operations.'],
-    heartbeat !== undefined && ['Heartbeat', duration(heartbeat), 'A connection that is silent for this long is closed.'],
+    heartbeat !== undefined && ['Heartbeat', duration(heartbeat), `A connection that is silent for this long is closed${heartbeatCounts ? `; ${heartbeatCounts} will do` : ''}.`],
     lifespan !== undefined && ['Lifespan', duration(lifespan), 'A connection of this age is closed. Connect again then.'],
   ].filter(Boolean);
   return element(
@@ -80,7 +80,7 @@ function schemeText({ type, scheme, in: place }) {
 }
 
 function handshake(model, { bindings }) {
-  const fields = (label, schema) => schema?.properties && part(label, schemaBody(model, schema));
+  const fields = (label, schema) => Object.keys(schema?.properties ?? {}).length > 0 && part(label, schemaBody(model, schema));
   return fragment(fields('Query parameters', bindings.query), fields('Headers', bindings.headers));
 }
 

@@ -76,9 +76,10 @@ function channel(source, value, path, location) {
     hereUrl: servers.find((server) => server.isHere)?.url ?? hereUrl(location, path),
     bindings: value.bindings?.ws ?? {},
     heartbeat: value['x-heartbeat-interval-seconds'],
+    heartbeatCounts: value['x-heartbeat-counts'],
     lifespan: value['x-max-connection-lifespan-seconds'],
     closeCodes: Object.entries(value['x-close-codes'] ?? {}),
-    extensions: extensions(value, ['x-heartbeat-interval-seconds', 'x-max-connection-lifespan-seconds', 'x-close-codes']),
+    extensions: extensions(value, ['x-heartbeat-interval-seconds', 'x-heartbeat-counts', 'x-max-connection-lifespan-seconds', 'x-close-codes']),
     operations: [...read(value.publish, 'send'), ...read(value.subscribe, 'receive')],
   };
 }

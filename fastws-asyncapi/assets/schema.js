@@ -183,8 +183,10 @@ function enumValues(schema) {
 }
 
 function range({ minimum, maximum, exclusiveMinimum, exclusiveMaximum }) {
-  const low = exclusiveMinimum !== undefined ? `> ${exclusiveMinimum}` : minimum !== undefined && `≥ ${minimum}`;
-  const high = exclusiveMaximum !== undefined ? `< ${exclusiveMaximum}` : maximum !== undefined && `≤ ${maximum}`;
+  // A bound that JavaScript has rounded is that of the type, whose format says it.
+  const isExact = (bound) => bound !== undefined && Math.abs(bound) <= Number.MAX_SAFE_INTEGER;
+  const low = exclusiveMinimum !== undefined ? `> ${exclusiveMinimum}` : isExact(minimum) && `≥ ${minimum}`;
+  const high = exclusiveMaximum !== undefined ? `< ${exclusiveMaximum}` : isExact(maximum) && `≤ ${maximum}`;
   return [low, high].filter(Boolean).join(' and ');
 }
 

@@ -274,13 +274,17 @@ pub(crate) fn topics_of(payload: &Value) -> Vec<String> {
 /// The request that brings what is wanted, with its payload.
 fn wanted<'a>(endpoint: &'a Endpoint, topic: &str, given: Option<Value>) -> Result<(&'a Request, Option<Value>), Stop> {
     let contract = &endpoint.contract;
-    if let Some(request) = contract.request(topic) {
-        return Ok((request, given));
-    }
     let is_subscribe = |request: &&Request| {
         request.topic.as_ref().is_some_and(|topic| matches!(topic.role, TopicUseRole::Subscribe { .. }))
     };
     let subscribes: Vec<_> = contract.requests.iter().filter(is_subscribe).collect();
+    if let Some(request) = contract.request(topic) {
+        // A document that names no topics at all says nothing about this request either.
+        if !subscribes.is_empty() && !is_subscribe(&request) {
+            return Err(Stop::because(format!("`{topic}` subscribes to nothing; `fastws call` sends it")));
+        }
+        return Ok((request, given));
+    }
     for request in &subscribes {
         let template = request.topic.as_ref().map_or("", |topic| &topic.template);
         let Some(fields) = fields(template, topic) else { continue };

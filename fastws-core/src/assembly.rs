@@ -276,6 +276,7 @@ impl Assembly {
         }
         check_names(&self.drafts, complaints);
         name_updates(&mut self.drafts, complaints);
+        check_replies(&self.drafts, &schemas, complaints);
         check_examples(&self.drafts, &schemas, complaints);
         for Draft { operation, .. } in &self.drafts {
             if operation.direction == Direction::Recv
@@ -346,6 +347,23 @@ fn name_updates(drafts: &mut [Draft], complaints: &mut Vec<String>) {
                     complaints.push(format!("`{name}` is to bring updates, and no operation is called so ({place})"))
                 }
             }
+        }
+    }
+}
+
+/// The reply to a subscription names its topics: clients could not tell its updates from others'.
+fn check_replies(drafts: &[Draft], schemas: &Schemas, complaints: &mut Vec<String>) {
+    for Draft { operation, .. } in drafts {
+        let Some(TopicRole { part: TopicPart::Subscribe, .. }) = &operation.topic else { continue };
+        let names_topic = operation.reply.as_ref().is_some_and(|reply| {
+            let fields = resolve(&reply.payload, schemas).get("properties");
+            ["topic", "topics"].iter().any(|name| fields.is_some_and(|fields| fields.get(name).is_some()))
+        });
+        if !names_topic {
+            complaints.push(format!(
+                "operation `{}` subscribes, so its reply names what to: give it a field `topic`, or `topics` ({})",
+                operation.name, operation.place
+            ));
         }
     }
 }

@@ -28,7 +28,7 @@ mod rules;
 /// | `summary`, `description` | instead of the doc comment |
 /// | `service` | the service that serves it, where a process has several |
 /// | `concurrent` | its requests may overtake others of the same connection |
-/// | `subscribes`, `updates` | of a handler that subscribes: the topic, or its template, and the operations that bring its updates: `subscribes = "alerts", updates = ["alerts.alert"]`. Documents and clients tell; the handler does it |
+/// | `subscribes`, `updates` | of a handler that subscribes: the topic, or its template, and the operations that bring its updates: `subscribes = "alerts", updates = ["alerts.alert"]`. The handler does it, and its reply has a field `topic`, or `topics`; documents and clients go by that |
 /// | `unsubscribes` | of a handler that ends subscriptions: the topic, or `"*"` for all of them |
 /// | `example`, `reply_example` | payloads for the documents, as JSON: `example = {"symbol": "AAPL"}` |
 #[proc_macro_attribute]

@@ -72,7 +72,10 @@ async fn examples_are_accepted(subject: &Subject<'_>, request: &Request, example
         let more = Value::Object(more);
         if faults(&schema, &frame(request, &"id".into(), Some(&more))).is_empty() {
             let answer = client.ask(request, Some(&more)).await?;
-            expect_reply(request, Some(&more), answer).map_err(|why| format!("with an unknown field, {why}"))?;
+            // What was done once may not be done twice; only the field must not be to blame.
+            if answer["type"] != "error" || answer["payload"]["code"] == "invalid_payload" {
+                expect_reply(request, Some(&more), answer).map_err(|why| format!("with an unknown field, {why}"))?;
+            }
         }
     }
     Ok(Verdict::Passed)
