@@ -293,8 +293,13 @@ impl AsyncApi {
     }
 
     /// The document as JSON, indented.
+    ///
+    /// # Panics
+    /// Never: every JSON value has a text.
     pub fn json(&self, ws: &FastWs) -> String {
-        format!("{:#}\n", self.document(ws))
+        let mut text = serde_json::to_string_pretty(&self.document(ws)).expect("a JSON value has a text");
+        text.push('\n');
+        text
     }
 
     /// The document as YAML.
